@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Scalar quantizers on plain arrays: the vector loss, the Gaussian template and the methods.
+ *
+ * A *slice* is a run of weights that shares one scale: a tensor, an output channel or a group. VecQ quantizes
+ * a slice w[n] to k bits in two steps (Gong et al., "VecQ", IEEE Trans. Computers 2020, section 3):
+ *
+ *     steering   c_i = clip(floor(w_i / s), -2^(k-1), 2^(k-1)-1),   v_i = c_i + 1/2,   s = lambda * sigma
+ *     driving    alpha = <v, w> / <v, v>,                           wq_i = alpha * v_i
+ *
+ * Codes are kept unsigned, u = c + 2^(k-1) in [0, 2^k - 1]: one byte each for k <= 8, two for k <= 16.
+ * All sums are taken in double in an order that does not depend on threads or instruction set
+ * (docs/architecture.md, "Numbers"), so codes and scales are the same on every machine.
+ *
+ * Every function here may be called from any number of threads at once.
+ */
+#ifndef VECQ_QUANT_H
+#define VECQ_QUANT_H
+
+#include <stddef.h>
+
+#include "vecq/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VECQ_BITS_MAX        16u /* widths of the quantizers: 1..16 */
+#define VECQ_PACKED_BITS_MAX 8u  /* widths that a packed file can hold: 1..8 */
+
+/* ---- losses (VecQ paper, section 3.1) ---- */
+
+typedef struct vecq_loss {
+    double orientation; /* J_o = 1 - <w, q> / (|w| |q|); 0 when both are zero, 1 when one of them is */
+    double angle;       /* acos(1 - J_o) in degrees */
+    double modulus;     /* J_m = |w - q|^2 */
+    double sqnr_db;     /* 10 log10(|w|^2 / |w - q|^2); +infinity when equal */
+} vecq_loss;
+
+/* Losses of q[n] as a stand-in for w[n]. */
+VECQ_API vecq_status vecq_loss_measure(const float *w, const float *q, size_t n, vecq_loss *out);
+
+/* ---- the Gaussian template (methods: closed form of J_o for N(0,1)) ---- */
+
+typedef struct vecq_template {
+    unsigned bits;
+    double lambda;      /* step in units of sigma at the minimum of J_o, to 1e-10; 1 for one bit (any will do) */
+    double orientation; /* J_o there */
+    double angle;       /* degrees */
+    double mse;         /* E|w - wq|^2 for unit variance with the best scale, = 1 - (1 - J_o)^2 */
+} vecq_template;
+
+/* Optimal step for a Gaussian, bits 1..16. */
+VECQ_API vecq_status vecq_template_solve(unsigned bits, vecq_template *out);
+/* J_o of a Gaussian at any lambda > 0. */
+VECQ_API double vecq_template_orientation(unsigned bits, double lambda);
+/* lambda of the paper: its table for k <= 8 (1 for k = 1), 6 / 2^k above. */
+VECQ_API double vecq_lambda_table(unsigned bits);
+
+/* ---- methods ---- */
+
+typedef enum vecq_lambda_mode {
+    VECQ_LAMBDA_TABLE = 0, /* the paper's table */
+    VECQ_LAMBDA_TEMPLATE,  /* vecq_template_solve() */
+    VECQ_LAMBDA_SEARCH     /* the exact minimum of J_o on the slice itself */
+} vecq_lambda_mode;
+
+typedef enum vecq_grid {
+    VECQ_GRID_HALF_ODD = 0, /* value = scale * (u - 2^(k-1) + 1/2) */
+    VECQ_GRID_TABLE         /* value = scale * table[u] */
+} vecq_grid;
+
+/* What a method is; one for each row of src/quant/quantizers.def. Static storage. */
+typedef struct vecq_method_info {
+    const char *name;    /* "vecq": what -m takes */
+    const char *title;
+    const char *source;  /* paper */
+    unsigned bits_min, bits_max;
+    vecq_grid grid;
+    int uses_lambda;     /* takes a vecq_lambda_mode */
+} vecq_method_info;
+
+VECQ_API size_t vecq_method_count(void);
+VECQ_API const vecq_method_info *vecq_method_at(size_t index);       /* NULL out of range */
+VECQ_API const vecq_method_info *vecq_method_find(const char *name); /* NULL when unknown */
+
+typedef struct vecq_fit_options {
+    size_t size; /* sizeof(vecq_fit_options) */
+    const vecq_method_info *method;
+    unsigned bits;
+    vecq_lambda_mode lambda;
+    unsigned threads; /* used inside one large slice by `search`; 0: all. Does not change the result */
+} vecq_fit_options;
+
+/* method vecq, 4 bits, search, 1 thread. */
+VECQ_API void vecq_fit_options_default(vecq_fit_options *options);
+
+/* The parameters of one quantized slice: all that encode and decode need. */
+typedef struct vecq_slice {
+    const vecq_method_info *method;
+    unsigned bits;
+    double sigma;       /* population standard deviation of the slice */
+    double step;        /* decision step s, thresholds at integer multiples; > 0 */
+    double lambda;      /* step / sigma; 0 when sigma is 0 */
+    float scale;        /* alpha, distance of neighbouring levels; >= 0 */
+    const float *table; /* VECQ_GRID_TABLE: 2^bits values, owned by whoever made the slice; else NULL */
+} vecq_slice;
+
+/*
+ * Fit a slice and encode it. codes: n bytes for bits <= 8, n uint16_t above; NULL to fit only.
+ * Defined for every input: n = 0 and all-zero slices give step 1 and scale 0 (codes 2^(k-1)); constant slices
+ * are exact. NaN and infinity are VECQ_ERR_VALUE with the index in the message.
+ */
+VECQ_API vecq_status vecq_quantize(const vecq_fit_options *options, const float *w, size_t n, void *codes,
+                                   vecq_slice *out, vecq_error *err);
+/* Encode with given parameters. */
+VECQ_API vecq_status vecq_encode(const vecq_slice *slice, const float *w, size_t n, void *codes);
+/* wq = decoded values, one float multiplication each: exactly what a runtime computes from the packed file. */
+VECQ_API vecq_status vecq_decode(const vecq_slice *slice, const void *codes, size_t n, float *wq);
+
+/* ---- sizes ---- */
+
+/*
+ * Model size of the paper's tables, in MiB: `quantized` values (kernels and biases) at `bits`, `kept` values
+ * (all four batch-normalization vectors) at 32. bits = 32 gives the float size.
+ */
+VECQ_API double vecq_paper_size_mib(uint64_t quantized, uint64_t kept, unsigned bits);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

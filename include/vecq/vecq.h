@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything. */
+#ifndef VECQ_H
+#define VECQ_H
+
+#include "vecq/api.h"
+#include "vecq/cpu.h"
+#include "vecq/model.h"
+#include "vecq/quant.h"
+#include "vecq/status.h"
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/alloc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *alloc_malloc(void *context, size_t n_bytes)
+{
+    (void)context;
+    return malloc(n_bytes);
+}
+
+static void alloc_free(void *context, void *memory)
+{
+    (void)context;
+    free(memory);
+}
+
+static const vecq_allocator alloc_default = {alloc_malloc, alloc_free, NULL};
+static vecq_allocator alloc_current = {alloc_malloc, alloc_free, NULL};
+
+void vecq_set_allocator(const vecq_allocator *allocator)
+{
+    alloc_current = allocator != NULL ? *allocator : alloc_default;
+}
+
+int vecq_mul_size(size_t a, size_t b, size_t *out)
+{
+    return !__builtin_mul_overflow(a, b, out);
+}
+
+int vecq_add_size(size_t a, size_t b, size_t *out)
+{
+    return !__builtin_add_overflow(a, b, out);
+}
+
+/* Blocks are over-allocated by one alignment; the pointer that the allocator gave stands just before ours. */
+void *vecq_alloc(size_t count, size_t size)
+{
+    size_t n_bytes, total;
+    void *raw;
+    uintptr_t at;
+
+    if (!vecq_mul_size(count, size, &n_bytes) ||
+        !vecq_add_size(n_bytes, VECQ_ALIGNMENT + sizeof(void *), &total) || total > PTRDIFF_MAX)
+        return NULL;
+    raw = alloc_current.allocate(alloc_current.context, total);
+    if (raw == NULL)
+        return NULL;
+    at = ((uintptr_t)raw + sizeof(void *) + VECQ_ALIGNMENT - 1) & ~(uintptr_t)(VECQ_ALIGNMENT - 1);
+    memcpy((char *)at - sizeof(void *), &raw, sizeof raw);
+    return (void *)at;
+}
+
+void *vecq_calloc(size_t count, size_t size)
+{
+    void *memory = vecq_alloc(count, size);
+
+    if (memory != NULL)
+        memset(memory, 0, count * size);
+    return memory;
+}
+
+void *vecq_realloc(void *memory, size_t old_count, size_t count, size_t size)
+{
+    void *fresh = vecq_alloc(count, size);
+
+    if (fresh == NULL)
+        return NULL;
+    if (memory != NULL) {
+        memcpy(fresh, memory, (old_count < count ? old_count : count) * size);
+        vecq_free(memory);
+    }
+    return fresh;
+}
+
+void vecq_free(void *memory)
+{
+    void *raw;
+
+    if (memory == NULL)
+        return;
+    memcpy(&raw, (char *)memory - sizeof(void *), sizeof raw);
+    alloc_current.release(alloc_current.context, raw);
+}
+
+int vecq_grow(void **items, size_t *capacity, size_t count, size_t size)
+{
+    size_t wanted;
+    void *fresh;
+
+    if (count < *capacity)
+        return 1;
+    wanted = *capacity == 0 ? 8 : *capacity;
+    if (!vecq_mul_size(wanted, 2, &wanted))
+        return 0;
+    fresh = vecq_realloc(*items, count, wanted, size);
+    if (fresh == NULL)
+        return 0;
+    *items = fresh;
+    *capacity = wanted;
+    return 1;
+}
+
+struct vecq_arena_block {
+    struct vecq_arena_block *next;
+    size_t n_bytes;
+    _Alignas(16) unsigned char data[];
+};
+
+#define ARENA_BLOCK 65536u
+
+void *vecq_arena_alloc(vecq_arena *arena, size_t count, size_t size)
+{
+    size_t n_bytes, total;
+    void *memory;
+
+    if (!vecq_mul_size(count, size, &n_bytes) || !vecq_add_size(n_bytes, 15, &n_bytes))
+        return NULL;
+    n_bytes &= ~(size_t)15;
+    if (arena->head == NULL || arena->head->n_bytes - arena->used < n_bytes) {
+        struct vecq_arena_block *block;
+        size_t room = n_bytes > ARENA_BLOCK ? n_bytes : ARENA_BLOCK;
+
+        if (!vecq_add_size(room, sizeof *block, &total))
+            return NULL;
+        block = vecq_alloc(1, total);
+        if (block == NULL)
+            return NULL;
+        block->n_bytes = room;
+        block->next = arena->head;
+        arena->head = block;
+        arena->used = 0;
+        arena->n_reserved += room;
+    }
+    memory = arena->head->data + arena->used;
+    arena->used += n_bytes;
+    memset(memory, 0, n_bytes);
+    return memory;
+}
+
+char *vecq_arena_string(vecq_arena *arena, const char *text, size_t n)
+{
+    char *copy = n < SIZE_MAX ? vecq_arena_alloc(arena, n + 1, 1) : NULL;
+
+    if (copy != NULL && n > 0)
+        memcpy(copy, text, n);
+    return copy;
+}
+
+char *vecq_arena_printf(vecq_arena *arena, const char *format, ...)
+{
+    va_list args, again;
+    char *text = NULL;
+    int n;
+
+    va_start(args, format);
+    va_copy(again, args);
+    n = vsnprintf(NULL, 0, format, args);
+    if (n >= 0)
+        text = vecq_arena_alloc(arena, (size_t)n + 1, 1);
+    if (text != NULL)
+        vsnprintf(text, (size_t)n + 1, format, again);
+    va_end(again);
+    va_end(args);
+    return text;
+}
+
+void vecq_arena_clear(vecq_arena *arena)
+{
+    struct vecq_arena_block *block = arena->head;
+
+    while (block != NULL) {
+        struct vecq_arena_block *next = block->next;
+        vecq_free(block);
+        block = next;
+    }
+    memset(arena, 0, sizeof *arena);
+}

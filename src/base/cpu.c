@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Detection asks the processor and the operating system: an AVX-512 bit in CPUID is worth nothing when the
+ * kernel does not save the registers (XCR0). __builtin_cpu_supports() checks both. */
+#include "vecq/cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const cpu_names[VECQ_CPU_LEVELS] = {"ref", "avx2", "avx512", "neon"};
+
+/* -1: not asked yet. Written with the same value by whoever comes first, hence the relaxed atomics. */
+static int cpu_mask_highest = -1;
+
+const char *vecq_cpu_level_name(vecq_cpu_level level)
+{
+    return (unsigned)level < VECQ_CPU_LEVELS ? cpu_names[level] : NULL;
+}
+
+int vecq_cpu_has(vecq_cpu_level level)
+{
+    switch (level) {
+    case VECQ_CPU_REF:
+        return 1;
+#if defined(__x86_64__)
+    case VECQ_CPU_AVX2:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case VECQ_CPU_AVX512:
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+               vecq_cpu_has(VECQ_CPU_AVX2);
+#elif defined(__aarch64__)
+    case VECQ_CPU_NEON:
+        return 1;
+#endif
+    default:
+        return 0;
+    }
+}
+
+static vecq_cpu_level cpu_highest(void)
+{
+    int level;
+
+    for (level = VECQ_CPU_LEVELS - 1; level > 0; level--)
+        if (vecq_cpu_has((vecq_cpu_level)level))
+            break;
+    return (vecq_cpu_level)level;
+}
+
+static vecq_cpu_level cpu_from_environment(void)
+{
+    const char *text = getenv("VECQ_CPU_MASK");
+    int level;
+
+    if (text != NULL)
+        for (level = 0; level < VECQ_CPU_LEVELS; level++)
+            if (strcmp(text, cpu_names[level]) == 0)
+                return (vecq_cpu_level)level;
+    return (vecq_cpu_level)(VECQ_CPU_LEVELS - 1);
+}
+
+vecq_cpu_level vecq_cpu_active(void)
+{
+    int mask = __atomic_load_n(&cpu_mask_highest, __ATOMIC_RELAXED);
+    int level;
+
+    if (mask < 0) {
+        mask = (int)cpu_from_environment();
+        __atomic_store_n(&cpu_mask_highest, mask, __ATOMIC_RELAXED);
+    }
+    for (level = (int)cpu_highest(); level > mask || !vecq_cpu_has((vecq_cpu_level)level); level--)
+        ;
+    return (vecq_cpu_level)level;
+}
+
+void vecq_cpu_set_mask(vecq_cpu_level highest)
+{
+    __atomic_store_n(&cpu_mask_highest, (int)highest, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Data-parallel loops. */
+#ifndef VECQ_BASE_THREADS_H
+#define VECQ_BASE_THREADS_H
+
+#include <stddef.h>
+
+#include "vecq/status.h"
+
+/* Number of threads meant by a user's choice: n itself, or the processors this process may use when n is 0. */
+unsigned vecq_threads_resolve(unsigned n);
+
+/*
+ * Calls body(context, begin, end, thread) on disjoint ranges that cover [0, n), each of at least `grain`
+ * items, on up to `threads` threads (0: all; the number `thread` is below vecq_threads_resolve(threads)).
+ * Ranges are handed out dynamically, so results must not depend on who got what. All ranges run even when one
+ * fails; the failure of the lowest range is what is returned, with its message in err.
+ */
+typedef vecq_status (*vecq_range_fn)(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err);
+vecq_status vecq_parallel_for(size_t n, size_t grain, unsigned threads, vecq_range_fn body, void *context,
+                              vecq_error *err);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Constant folding: the value of anything that is known before run time.
+ *
+ * One row per operator in fold_ops.def: name, first version, function. The evaluator is the plain reference
+ * for small constant subgraphs that feed weights; it is exact ONNX semantics, not fast.
+ */
+#ifndef VECQ_GRAPH_FOLD_H
+#define VECQ_GRAPH_FOLD_H
+
+#include "graph/graph.h"
+#include "tensor/tensor.h"
+
+/*
+ * Computes a value with is_constant set. The subgraph behind it is walked without recursion; each node is
+ * evaluated once. Fails with VECQ_ERR_UNSUPPORTED, naming the operator, when one of the nodes is not in the
+ * table (or in a form the table does not cover), and with VECQ_ERR_FORMAT when a node contradicts its
+ * operator's rules. Intermediate tensors above `limit_bytes` are VECQ_ERR_UNSUPPORTED too: a hostile file can
+ * ask for Expand to 2^40 elements.
+ */
+vecq_status vecq_fold_value(const vecq_value *value, size_t limit_bytes, vecq_tensor *out, vecq_error *err);
+
+/* Non-zero when every operator behind the value is in the table. */
+int vecq_fold_can(const vecq_value *value);
+
+/* Non-zero if an operator of the default domain gives the same output for the same input (not RandomNormal...)
+ * and has no subgraph: what makes a value with constant inputs constant. */
+int vecq_fold_is_pure(const vecq_node *node);
+
+#endif
