@@ -63,8 +63,7 @@ vecq_span vecq_message_bytes(const vecq_message *message, uint32_t number); /* e
  * Strings and spans are borrowed. Marks this message and its parents as changed. A message that is inserted
  * belongs to its new parent: drop the field it hung on before.
  */
-int vecq_message_insert_scalar(vecq_message *message, size_t at, uint32_t number,
-                               uint64_t value); /* varint */
+int vecq_message_insert_scalar(vecq_message *message, size_t at, uint32_t number, uint64_t varint);
 int vecq_message_insert_fixed32(vecq_message *message, size_t at, uint32_t number, uint32_t bits);
 int vecq_message_insert_bytes(vecq_message *message, size_t at, uint32_t number, vecq_span payload);
 int vecq_message_insert_string(vecq_message *message, size_t at, uint32_t number, const char *text);
