@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One loop for both runtimes: workers take the next range from a counter until there is none. OpenMP keeps its
- * threads between loops; without it (VECQ_OPENMP=OFF: thread sanitizer, systems without OpenMP) threads are
- * started for each loop, and a thread that cannot be started is done without.
+ * One loop for both runtimes: workers take the next range from a counter until there is none. OpenMP keeps
+ * its threads between loops; without it (VECQ_OPENMP=OFF: thread sanitizer, systems without OpenMP) threads
+ * are started for each loop, and a thread that cannot be started is done without.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* sched_getaffinity */
