@@ -66,8 +66,10 @@ static void quantize_moments_avx2(const float *w, size_t n, vecq_moments *out)
         for (q = 0; q < QUANTIZE_QUARTERS; q++)
             s.sum[q] = s.squares[q] = s.abs[q] = _mm256_setzero_pd();
         end = quantize_block_end(i, n);
-        for (; end - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES)
+        for (; end - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES) {
+            quantize_prefetch(w + i);
             quantize_moments_step(&s, w + i);
+        }
         quantize_spill(lanes.sum, s.sum);
         quantize_spill(lanes.squares, s.squares);
         quantize_spill(lanes.abs, s.abs);
@@ -146,8 +148,10 @@ QUANTIZE_BODY void quantize_steer_avx2(const float *w, size_t n, double inv_step
         for (q = 0; q < QUANTIZE_QUARTERS; q++)
             s.vw[q] = s.vv[q] = _mm256_setzero_pd();
         end = quantize_block_end(i, n);
-        for (; end - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES)
+        for (; end - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES) {
+            quantize_prefetch(w + i);
             quantize_steer_step(&s, w + i, bits, bytes != QUANTIZE_NO_CODES ? to + i * bytes : NULL, bytes);
+        }
         quantize_spill(lanes.vw, s.vw);
         quantize_spill(lanes.vv, s.vv);
         for (j = 0; i < end; i++, j++)

@@ -80,8 +80,10 @@ static void quantize_moments_avx512(const float *w, size_t n, vecq_moments *out)
     for (i = 0; i < n;) {
         s.sum = s.squares = s.abs = zero;
         end = quantize_block_end(i, n);
-        for (; end - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES)
+        for (; end - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES) {
+            quantize_prefetch(w + i);
             quantize_moments_step(&s, w + i, 0xffff, 1);
+        }
         if (i < end)
             quantize_moments_step(&s, w + i, (__mmask16)((1u << (end - i)) - 1u), 0);
         i = end;
@@ -167,6 +169,7 @@ QUANTIZE_BODY void quantize_steer_avx512(const float *w, size_t n, double inv_st
         s.vw = s.vv = zero;
         end = quantize_block_end(i, n);
         for (; end - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES) {
+            quantize_prefetch(w + i);
             quantize_steer_step(&s, w + i, 0xffff, 1, to, bytes);
             to = bytes != QUANTIZE_NO_CODES ? to + VECQ_KERNEL_LANES * bytes : to;
         }
