@@ -32,8 +32,7 @@ vecq_message *vecq_function_build(vecq_arena *arena, vecq_decode_form form, int6
  * Appends to `call` (the node that calls the function) the attributes the body refers to at this opset: below
  * opset 10, where Slice takes its bounds as attributes. 0 when memory is out.
  */
-int vecq_function_call_attributes(vecq_message *call, vecq_decode_form form, int64_t opset, size_t count,
-                                  const uint64_t *field_rows);
+int vecq_function_call_attributes(vecq_message *call, vecq_decode_form form, int64_t opset, size_t count);
 
 /*
  * The body as plain nodes for --inline: nodes are appended to out[] (room for VECQ_INLINE_NODES_MAX), with the
