@@ -266,13 +266,16 @@ static vecq_status plan_others(vecq_ir *ir, vecq_plan *plan, size_t *capacity, v
             vecq_value *value = ir->graphs[g]->values[v];
             vecq_plan_item item = {.value = value};
 
-            if (value->mark != NULL || value->constant == NULL ||
-                !vecq_dtype_is_weight(value->constant->dtype))
+            if (value->mark != NULL || !value->is_constant)
                 continue;
-            if (value->producer != NULL && vecq_weight_group(value->producer) >= 0)
-                continue; /* inside a decode */
-            if (value->n_uses > 0 && vecq_weight_group(value->uses[0].node) >= 0)
-                continue; /* scale of a packed weight */
+            item.site.is_packed = vecq_weight_is_decoded(value);
+            if (!item.site.is_packed) {
+                if (value->constant == NULL || !vecq_dtype_is_weight(value->constant->dtype))
+                    continue;
+                if ((value->producer != NULL && vecq_weight_group(value->producer) >= 0) ||
+                    (value->n_uses > 0 && vecq_weight_group(value->uses[0].node) >= 0))
+                    continue; /* part of a decode */
+            }
             item.reason = plain_reason(ir, value);
             if (item.reason == NULL)
                 status = vecq_error_memory(err, 64);

@@ -362,6 +362,19 @@ int64_t vecq_weight_group(const vecq_node *node)
     return *p == '\0' || *p == '_' ? index : -1;
 }
 
+int vecq_weight_is_decoded(const vecq_value *value)
+{
+    int64_t group = value->producer != NULL ? vecq_weight_group(value->producer) : -1;
+    size_t u;
+
+    if (group < 0)
+        return 0;
+    for (u = 0; u < value->n_uses; u++)
+        if (vecq_weight_group(value->uses[u].node) != group)
+            return 1;
+    return value->n_uses == 0 || value->is_graph_output;
+}
+
 /* From an operand back to the tensor that holds its values: through Identity, through Cast between float
  * types, and through Transpose, which is remembered. Anything else that is constant gets computed. */
 static void site_trace(vecq_weight_site *site, vecq_value *operand)

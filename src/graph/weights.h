@@ -48,6 +48,8 @@ typedef struct vecq_weight_list {
 /* i for a node that this program wrote for weight i: its name is "vecq<i>" or begins with "vecq<i>_"; else
  * -1. */
 int64_t vecq_weight_group(const vecq_node *node);
+/* Non-zero for the result of such a group: made in it and used outside (or nowhere, or an output). */
+int vecq_weight_is_decoded(const vecq_value *value);
 
 /* Finds every weight operand that is constant. Release with vecq_weights_clear(). */
 vecq_status vecq_weights_find(vecq_ir *ir, vecq_weight_list *out, vecq_error *err);

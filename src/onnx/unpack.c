@@ -11,17 +11,6 @@
 #include "onnx/pack.h"
 #include "onnx/schema.h"
 
-/* A value of a group is its result when something outside the group needs it, or nothing at all does. */
-static int is_result(const vecq_value *value, int64_t group)
-{
-    size_t u;
-
-    for (u = 0; u < value->n_uses; u++)
-        if (vecq_weight_group(value->uses[u].node) != group)
-            return 1;
-    return value->n_uses == 0 || value->is_graph_output;
-}
-
 vecq_status vecq_unpack_find(vecq_ir *ir, vecq_unpacked_list *out, vecq_error *err)
 {
     size_t g, n, o;
@@ -42,7 +31,7 @@ vecq_status vecq_unpack_find(vecq_ir *ir, vecq_unpacked_list *out, vecq_error *e
             }
             for (o = 0; o < node->n_outputs && item.group >= 0; o++) {
                 item.value = node->outputs[o];
-                if (item.value == NULL || !item.value->is_constant || !is_result(item.value, item.group))
+                if (item.value == NULL || !item.value->is_constant || !vecq_weight_is_decoded(item.value))
                     continue;
                 if (!vecq_grow((void **)&out->items, &out->capacity, out->n, sizeof item)) {
                     vecq_unpack_clear(out);
