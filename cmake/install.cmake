@@ -37,7 +37,7 @@ file(GLOB man_pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/man/*.1)
 if(man_pages)
     install(FILES ${man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endif()
-foreach(row IN ITEMS "vecq.bash|bash-completion/completions|vecq" "vecq.zsh|zsh/site-functions|_vecq"
+foreach(row IN ITEMS "vecq.bash|bash-completion/completions|vecq" "_vecq|zsh/site-functions|_vecq"
                      "vecq.fish|fish/vendor_completions.d|vecq.fish")
     string(REPLACE "|" ";" row "${row}")
     list(GET row 0 source)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -20,11 +21,16 @@
             fail_msg("%s: %s", #call, (err)->message);                                                       \
     } while (0)
 
-/* $VECQ_TEST_DATA, or ../shared beside the source tree; NULL when there is none: skip() with a message then. */
+/* $VECQ_TEST_DATA, or ../shared beside the source tree; NULL when there is none: skip() with a message then.
+ */
 static inline const char *vecq_test_data(void)
 {
     const char *folder = getenv("VECQ_TEST_DATA");
 
+#ifdef VECQ_SOURCE_DIR
+    if (folder == NULL && access(VECQ_SOURCE_DIR "/../shared/models", R_OK) == 0)
+        return VECQ_SOURCE_DIR "/../shared";
+#endif
     return folder != NULL && *folder != '\0' ? folder : NULL;
 }
 

@@ -13,8 +13,8 @@
 
 /* Shapes of a decode, as far as the body depends on them. */
 typedef struct vecq_decode_form {
-    unsigned bits;      /* k, 1..8 */
-    int is_ragged;      /* groups that do not divide the row: the body needs `group` */
+    unsigned bits; /* k, 1..8 */
+    int is_ragged; /* groups that do not divide the row: the body needs `group` */
 } vecq_decode_form;
 
 /* op_type of the call: "Dequantize4", "DequantizeRagged4". Static storage. */
@@ -32,13 +32,12 @@ vecq_message *vecq_function_build(vecq_arena *arena, vecq_decode_form form, int6
  * Appends to `call` (the node that calls the function) the attributes the body refers to at this opset: below
  * opset 10, where Slice takes its bounds as attributes. 0 when memory is out.
  */
-int vecq_function_call_attributes(vecq_message *call, vecq_decode_form form, int64_t opset, size_t count,
-                                  const uint64_t *field_rows);
+int vecq_function_call_attributes(vecq_message *call, vecq_decode_form form, int64_t opset, size_t count);
 
 /*
- * The body as plain nodes for --inline: nodes are appended to out[] (room for VECQ_INLINE_NODES_MAX), with the
- * formal names replaced by actual ones and inner names prefixed by `prefix`. Constants become Constant nodes.
- * Returns the number of nodes, 0 when memory is out.
+ * The body as plain nodes for --inline: nodes are appended to out[] (room for VECQ_INLINE_NODES_MAX), with
+ * the formal names replaced by actual ones and inner names prefixed by `prefix`. Constants become Constant
+ * nodes. Returns the number of nodes, 0 when memory is out.
  */
 #define VECQ_INLINE_NODES_MAX 64
 size_t vecq_function_inline(vecq_arena *arena, vecq_decode_form form, int64_t opset, const char *prefix,

@@ -4,10 +4,11 @@
  *
  * A message is its fields in file order. Fields that nobody looks into stay raw spans of the file and are
  * copied as they are, so everything untouched survives byte for byte, unknown fields too. Only what is needed
- * is opened: the model, graphs, functions, nodes, and attributes that hold graphs. New messages are built with
- * the same functions that edit old ones.
+ * is opened: the model, graphs, functions, nodes, and attributes that hold graphs. New messages are built
+ * with the same functions that edit old ones.
  *
- * Spans point into the mapped file, the arena, or a spool: all must outlive the tree. Messages live in the arena.
+ * Spans point into the mapped file, the arena, or a spool: all must outlive the tree. Messages live in the
+ * arena.
  */
 #ifndef VECQ_ONNX_TREE_H
 #define VECQ_ONNX_TREE_H
@@ -34,8 +35,12 @@ struct vecq_message {
     vecq_message *parent; /* NULL for the root and while not yet attached */
     vecq_field *fields;
     size_t n_fields, capacity;
-    int is_changed;       /* itself or something below it: written field by field */
-    uint64_t size;        /* content bytes; set by vecq_message_measure() */
+    int is_changed; /* itself or something below it: written field by field */
+    uint64_t size;  /* content bytes; set when parsed and by vecq_message_measure() */
+    /* scratch of vecq_message_measure() */
+    size_t cursor;
+    vecq_message *back;
+    size_t height; /* levels of messages below it that are written field by field, itself included */
 };
 
 /* Parses the fields of one message; children are not opened. The wire was checked before. */
@@ -45,31 +50,39 @@ vecq_message *vecq_message_new(vecq_arena *arena);
 /* Opens field `index` of a message as a sub-message (once; later calls give the same). */
 vecq_status vecq_message_open(vecq_message *message, size_t index, vecq_message **child, vecq_error *err);
 
-/* First live field with this number, from `from` on; returns n_fields when there is none. (proto2: of several
- * occurrences of a singular field the last one counts: vecq_message_last().) */
+/* First field not dropped with this number, from `from` on; returns n_fields when there is none. (proto2: of
+ * several occurrences of a singular field the last one counts: vecq_message_last().) */
 size_t vecq_message_find(const vecq_message *message, uint32_t number, size_t from);
 size_t vecq_message_last(const vecq_message *message, uint32_t number);
 uint64_t vecq_message_scalar(const vecq_message *message, uint32_t number, uint64_t missing);
 vecq_span vecq_message_bytes(const vecq_message *message, uint32_t number); /* empty when absent */
 
 /*
- * Edits. Return 0 when memory is out. `at` is a field index, or SIZE_MAX for the end; inserting moves the
- * fields behind it. Strings are borrowed. Marks this message and its parents as changed.
+ * Edits. Return 0 when memory is out (message unchanged). `at` is a field index, or SIZE_MAX for the end;
+ * inserting moves the fields behind it, so indices and vecq_field pointers kept from before are stale.
+ * Strings and spans are borrowed. Marks this message and its parents as changed. A message that is inserted
+ * belongs to its new parent: drop the field it hung on before.
  */
-int vecq_message_insert_scalar(vecq_message *message, size_t at, uint32_t number, uint64_t value); /* varint */
+int vecq_message_insert_scalar(vecq_message *message, size_t at, uint32_t number, uint64_t varint);
 int vecq_message_insert_fixed32(vecq_message *message, size_t at, uint32_t number, uint32_t bits);
 int vecq_message_insert_bytes(vecq_message *message, size_t at, uint32_t number, vecq_span payload);
 int vecq_message_insert_string(vecq_message *message, size_t at, uint32_t number, const char *text);
 int vecq_message_insert_child(vecq_message *message, size_t at, uint32_t number, vecq_message *child);
-int vecq_message_set_scalar(vecq_message *message, uint32_t number, uint64_t value); /* replace or append */
-int vecq_message_set_bytes(vecq_message *message, size_t index, vecq_span payload);  /* content of a field */
+/* n children at once: one move of the fields behind them, however many there are. */
+int vecq_message_insert_children(vecq_message *message, size_t at, uint32_t number,
+                                 vecq_message *const *children, size_t n);
+/* The last occurrence is replaced; appended when there is none. */
+int vecq_message_set_scalar(vecq_message *message, uint32_t number, uint64_t value);
+int vecq_message_set_bytes(vecq_message *message, size_t index, vecq_span payload); /* content of a field */
 void vecq_message_drop(vecq_message *message, size_t index);
 
-/* Content size of a message in bytes, filled in for everything below it too. */
+/* Content size of a message in bytes, filled in for everything below it too. No recursion. */
 uint64_t vecq_message_measure(vecq_message *message);
-/* Streams the content. measure() first. Spans are handed on as they are, so large ones are not copied. */
+/* Streams the content; measure() first. Spans are handed on as they are, so large ones are not copied, and
+ * neighbours in the file go in one piece. The first failure of the sink ends it and is returned. */
 typedef vecq_status (*vecq_sink_fn)(void *context, const void *data, size_t n, vecq_error *err);
-vecq_status vecq_message_write(const vecq_message *message, vecq_sink_fn sink, void *context, vecq_error *err);
+vecq_status vecq_message_write(const vecq_message *message, vecq_sink_fn sink, void *context,
+                               vecq_error *err);
 
 /* ---- building ONNX messages (NULL / 0 when memory is out) ---- */
 
@@ -77,14 +90,17 @@ vecq_status vecq_message_write(const vecq_message *message, vecq_sink_fn sink, v
 vecq_message *vecq_onnx_node(vecq_arena *arena, const char *op_type, const char *domain, const char *name,
                              const char *const *inputs, size_t n_inputs, const char *const *outputs,
                              size_t n_outputs);
+/* Attributes; names and values are borrowed. */
 int vecq_onnx_node_int(vecq_message *node, const char *name, int64_t value);
+int vecq_onnx_node_float(vecq_message *node, const char *name, float value);
+int vecq_onnx_node_string(vecq_message *node, const char *name, const char *value);
 int vecq_onnx_node_ints(vecq_message *node, const char *name, const int64_t *values, size_t n);
 int vecq_onnx_node_tensor(vecq_message *node, const char *name, vecq_message *tensor);
 /* Attribute that a function takes from its caller (ref_attr_name); `type` is a vecq_attr_type. */
 int vecq_onnx_node_reference(vecq_message *node, const char *name, int type, const char *reference);
 /* TensorProto with raw_data (borrowed span); name may be NULL. */
-vecq_message *vecq_onnx_tensor(vecq_arena *arena, const char *name, int dtype, const int64_t *dims, unsigned rank,
-                               vecq_span raw);
+vecq_message *vecq_onnx_tensor(vecq_arena *arena, const char *name, int dtype, const int64_t *dims,
+                               unsigned rank, vecq_span raw);
 /* OperatorSetIdProto and StringStringEntryProto. */
 vecq_message *vecq_onnx_opset(vecq_arena *arena, const char *domain, int64_t version);
 vecq_message *vecq_onnx_entry(vecq_arena *arena, const char *key, const char *value);
