@@ -56,7 +56,7 @@ static int output_follow(char path[PATH_MAX])
         if (n < 0)
             return 1; /* not a link, or nothing there: this is it */
         link[n] = '\0';
-        if (link[0] == '/') {
+        if (link[0] == '/' || strchr(path, '/') == NULL) {
             memcpy(path, link, (size_t)n + 1);
         } else if (!output_folder(path, folder) ||
                    snprintf(path, PATH_MAX, "%s/%s", folder, link) >= PATH_MAX) {

@@ -54,16 +54,24 @@ static size_t strips_folding(unsigned bits, size_t rows, size_t cols)
 
 int vecq_strips_layout(unsigned bits, size_t rows, size_t cols, vecq_strips *out)
 {
-    size_t total, g;
+    size_t total, g = 1;
+
+    if (bits >= 1 && bits <= 8 && vecq_mul_size(rows, cols, &total) && total > 0)
+        g = strips_folding(bits, rows, cols);
+    return vecq_strips_exact(bits, rows * g, cols / g, out);
+}
+
+int vecq_strips_exact(unsigned bits, size_t rows, size_t cols, vecq_strips *out)
+{
+    size_t total;
     unsigned i, shift = bits;
 
     memset(out, 0, sizeof *out);
     if (bits < 1 || bits > 8 || !vecq_mul_size(rows, cols, &total))
         return 0;
-    g = total == 0 ? 1 : strips_folding(bits, rows, cols);
     out->bits = bits;
-    out->rows = rows * g;
-    out->cols = cols / g;
+    out->rows = rows;
+    out->cols = cols;
     for (i = 0; i < sizeof strips_field_bits / sizeof *strips_field_bits; i++) {
         unsigned f = strips_field_bits[i], n = 8u / f;
         vecq_field_layout *field = &out->field[out->n_fields];
