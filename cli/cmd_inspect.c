@@ -75,7 +75,8 @@ static int inspect_shown(const inspect_job *job, const vecq_weight_info *w)
 
 typedef struct inspect_histogram {
     double low, high;
-    uint64_t counts[HISTOGRAM_BINS], largest, finite, other;
+    int64_t counts[HISTOGRAM_BINS], largest;
+    uint64_t finite, other;
 } inspect_histogram;
 
 static void inspect_count(inspect_histogram *h, const float *values, uint64_t n)
@@ -128,7 +129,7 @@ static void inspect_draw(const vecq_weight_info *w, const inspect_histogram *h)
     for (bin = 0; bin < HISTOGRAM_BINS && h->finite > 0 && (bin == 0 || width > 0); bin++) {
         length = (int)((double)h->counts[bin] / (double)h->largest * HISTOGRAM_BAR + 0.5);
         length = length == 0 && h->counts[bin] > 0 ? 1 : length; /* never hide a value */
-        printf("%11.4g  %.*s%*s %" PRIu64 "\n", h->low + (bin + 0.5) * width, length,
+        printf("%11.4g  %.*s%*s %" PRId64 "\n", h->low + (bin + 0.5) * width, length,
                "##################################################", HISTOGRAM_BAR - length, "",
                h->counts[bin]);
     }
@@ -248,15 +249,12 @@ static int inspect_json(const inspect_job *job, vecq_model *model, const vecq_re
     vecq_error err = VECQ_ERROR_INIT;
     inspect_histogram h;
     size_t i, packed = 0;
-    int bin;
 
     cli_json_text(json, "input", job->input);
     cli_report_json_model(json, report);
     weights = cli_json_array(json, "weights");
     for (i = 0; i < report->n_weights; i++) {
         const vecq_weight_info *w = &report->weights[i];
-        cJSON *bins;
-
         packed += w->state == VECQ_WEIGHT_PACKED;
         if (!inspect_shown(job, w))
             continue;
@@ -271,9 +269,7 @@ static int inspect_json(const inspect_job *job, vecq_model *model, const vecq_re
         row = cli_json_object(row, "histogram");
         cli_json_number(row, "low", h.low);
         cli_json_number(row, "high", h.high);
-        bins = cli_json_array(row, "counts");
-        for (bin = 0; bin < HISTOGRAM_BINS; bin++)
-            cJSON_AddItemToArray(bins, cJSON_CreateNumber((double)h.counts[bin]));
+        cli_json_integers(row, "counts", HISTOGRAM_BINS, h.counts);
     }
     summary = cli_json_object(json, "summary");
     cli_json_integer(summary, "weights", report->n_weights);

@@ -202,10 +202,10 @@ void cli_results_table(const cli_result *results, size_t n, FILE *out)
 
 static void compare_csv_number(FILE *out, double x)
 {
-    if (isfinite(x))
-        fprintf(out, ",%.17g", x);
-    else
-        fputc(',', out);
+    char *text = cli_text_double(x);
+
+    fprintf(out, ",%s", text);
+    free(text);
 }
 
 static void compare_csv_text(FILE *out, const char *text)

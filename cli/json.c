@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "cli.h"
@@ -66,12 +67,21 @@ void cli_json_text(cJSON *object, const char *key, const char *value)
 
 void cli_json_number(cJSON *object, const char *key, double value)
 {
-    cJSON_AddNumberToObject(object, key, value); /* prints NaN and infinity as null */
+    char *text = cli_text_double(value); /* cJSON itself rounds the last digit away */
+
+    if (text[0] != '\0')
+        cJSON_AddRawToObject(object, key, text);
+    else
+        cJSON_AddNullToObject(object, key);
+    free(text);
 }
 
 void cli_json_integer(cJSON *object, const char *key, uint64_t value)
 {
-    cJSON_AddNumberToObject(object, key, (double)value);
+    char *text = cli_format("%" PRIu64, value);
+
+    cJSON_AddRawToObject(object, key, text);
+    free(text);
 }
 
 void cli_json_bool(cJSON *object, const char *key, int value)
@@ -84,11 +94,15 @@ void cli_json_null(cJSON *object, const char *key)
     cJSON_AddNullToObject(object, key);
 }
 
-void cli_json_dims(cJSON *object, const char *key, unsigned rank, const int64_t *dims)
+void cli_json_integers(cJSON *object, const char *key, size_t n, const int64_t *values)
 {
     cJSON *array = cJSON_AddArrayToObject(object, key);
-    unsigned i;
+    size_t i;
 
-    for (i = 0; i < rank; i++)
-        cJSON_AddItemToArray(array, cJSON_CreateNumber((double)dims[i]));
+    for (i = 0; i < n; i++) {
+        char *text = cli_format("%" PRId64, values[i]);
+
+        cJSON_AddItemToArray(array, cJSON_CreateRaw(text));
+        free(text);
+    }
 }

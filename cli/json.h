@@ -22,6 +22,6 @@ void cli_json_number(cJSON *object, const char *key, double value);
 void cli_json_integer(cJSON *object, const char *key, uint64_t value);
 void cli_json_bool(cJSON *object, const char *key, int value);
 void cli_json_null(cJSON *object, const char *key);
-void cli_json_dims(cJSON *object, const char *key, unsigned rank, const int64_t *dims);
+void cli_json_integers(cJSON *object, const char *key, size_t n, const int64_t *values);
 
 #endif

@@ -83,7 +83,7 @@ void cli_report_json_weight(cJSON *object, const vecq_weight_info *w, cli_report
     cli_json_text(object, "role", w->role);
     cli_json_text(object, "graph", w->graph);
     cli_json_text(object, "dtype", w->dtype);
-    cli_json_dims(object, "shape", w->rank, w->dims);
+    cli_json_integers(object, "shape", w->rank, w->dims);
     cli_json_integer(object, "elements", w->elements);
     cli_json_integer(object, "uses", w->n_uses);
     cli_json_text(object, "state", cli_name_state(w->state));

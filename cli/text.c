@@ -2,6 +2,7 @@
 #include "text.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,6 +181,19 @@ char *cli_text_bytes(uint64_t n)
     for (; x >= 1023.5 && unit + 1 < sizeof units / sizeof *units; unit++)
         x /= 1024;
     return cli_format("%.*f %s", x < 9.995 ? 2 : x < 99.95 ? 1 : 0, x, units[unit]);
+}
+
+char *cli_text_double(double x)
+{
+    char text[40] = "";
+    int digits;
+
+    for (digits = 15; isfinite(x) && digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x)
+            break;
+    }
+    return cli_strdup(text);
 }
 
 char *cli_text_shape(unsigned rank, const int64_t *dims)

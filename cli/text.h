@@ -22,6 +22,8 @@ size_t cli_text_width(const char *text);
 /* Copy of at most `width` (>= 5) code points, the middle replaced by "..." when it is longer. */
 char *cli_text_shorten(const char *text, size_t width);
 
+/* The shortest decimal that reads back as x; "" for NaN and infinities. */
+char *cli_text_double(double x);
 /* "812 bytes", "46.1 KiB", "1.20 GiB". */
 char *cli_text_bytes(uint64_t n);
 /* "64x3x7x7"; "scalar" for rank 0. */
