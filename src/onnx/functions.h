@@ -2,6 +2,16 @@
 /*
  * The model-local functions of domain ai.vecq, and the same bodies as plain nodes
  * (docs/format/packed.md, section "Decoding").
+ *
+ *   Dequantize<k>(f0 [, f1 [, f2]], scale, shape) -> w
+ *       f0..f2  uint8[Q, C], the fields of the codes, top bits first (coding/strips.h)
+ *       scale   float, any shape that broadcasts to `shape`: [1] for one slice, [S, 1, 1, ...] or
+ *               [R, G, 1, ...] for slices along the leading axes
+ *       shape   int64[rank], rank >= 1
+ *       w       float of that shape, scale * (u - (2^(k-1) - 0.5)), rounded once
+ *   DequantizeRagged<k>(f0 [, f1 [, f2]], scale, shape, group) -> w
+ *       groups that do not divide the row: scale float[rows, ceil(cols / group)], shape = [rows, cols],
+ *       group int64[1]
  */
 #ifndef VECQ_ONNX_FUNCTIONS_H
 #define VECQ_ONNX_FUNCTIONS_H
@@ -11,37 +21,46 @@
 #define VECQ_DOMAIN         "ai.vecq"
 #define VECQ_DOMAIN_VERSION 1
 
+#define VECQ_FUNCTION_OPSET_MIN 7
+
 /* Shapes of a decode, as far as the body depends on them. */
 typedef struct vecq_decode_form {
     unsigned bits; /* k, 1..8 */
-    int is_ragged; /* groups that do not divide the row: the body needs `group` */
+    int is_ragged; /* groups that do not divide the row */
 } vecq_decode_form;
 
-/* op_type of the call: "Dequantize4", "DequantizeRagged4". Static storage. */
+/* op_type of the call: "Dequantize4", "DequantizeRagged4". Static storage; NULL for bits outside 1..8. */
 const char *vecq_function_name(vecq_decode_form form);
+
+/* The form of a call by its op_type; 0 when it is none of ours. */
+int vecq_function_parse(const char *op_type, vecq_decode_form *form);
+
+/* Inputs of a call: fields, scale, shape, group. */
+size_t vecq_function_inputs(vecq_decode_form form);
 
 /*
  * FunctionProto of a form for a model whose default domain has version `opset` (7 or later).
- *   inputs  f0 [, f1 [, f2]] uint8 fields, top bits first; scale float; shape int64 [, group int64[1]]
- *   output  float tensor of that shape
- * NULL when memory is out.
+ * NULL when memory is out (or bits or opset are out of range).
  */
 vecq_message *vecq_function_build(vecq_arena *arena, vecq_decode_form form, int64_t opset);
 
 /*
  * Appends to `call` (the node that calls the function) the attributes the body refers to at this opset: below
- * opset 10, where Slice takes its bounds as attributes. 0 when memory is out.
+ * opset 10, where Slice takes its bounds as attributes, `count` (elements of shape) and `cols` (last element
+ * of shape, ragged only). Later opsets need none. 0 when memory is out.
  */
-int vecq_function_call_attributes(vecq_message *call, vecq_decode_form form, int64_t opset, size_t count);
+int vecq_function_call_attributes(vecq_message *call, vecq_decode_form form, int64_t opset, size_t count,
+                                  size_t cols);
 
 /*
- * The body as plain nodes for --inline: nodes are appended to out[] (room for VECQ_INLINE_NODES_MAX), with
- * the formal names replaced by actual ones and inner names prefixed by `prefix`. Constants become Constant
- * nodes. Returns the number of nodes, 0 when memory is out.
+ * The body as plain nodes for --inline: nodes are put into out[] (room for VECQ_INLINE_NODES_MAX) in
+ * execution order, with inputs[vecq_function_inputs(form)] and `output` in the place of the formal names;
+ * inner values are called <prefix><number>. Names are borrowed. count and cols as for the call. Returns the
+ * number of nodes, 0 when memory is out.
  */
-#define VECQ_INLINE_NODES_MAX 64
+#define VECQ_INLINE_NODES_MAX 96
 size_t vecq_function_inline(vecq_arena *arena, vecq_decode_form form, int64_t opset, const char *prefix,
-                            const char *const *inputs, size_t n_inputs, const char *output, size_t count,
+                            const char *const *inputs, const char *output, size_t count, size_t cols,
                             vecq_message **out);
 
 #endif

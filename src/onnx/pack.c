@@ -140,60 +140,83 @@ static vecq_status restore(packer *p, restore_plan plan, const char *from)
 
 /* ---- packed ---- */
 
-static vecq_status pack_inputs(packer *p, const char **inputs, size_t *n_inputs)
+/* Shapes of a decode: what the function makes, and the scales that broadcast to it. */
+typedef struct decode_shape {
+    unsigned rank, scale_rank;
+    int64_t dims[VECQ_MAX_RANK], scale[VECQ_MAX_RANK];
+    int is_final; /* dims are the tensor's own (in matrix order): no Reshape needed */
+} decode_shape;
+
+/* The scales of n slices stand along leading dimensions of the result; where the slices do not end at one, the
+ * result is [n, length] and gets reshaped. */
+static void shape_decode(const vecq_plan_item *item, decode_shape *out)
+{
+    size_t n = 1;
+    unsigned axis = 0;
+
+    memset(out, 0, sizeof *out);
+    out->is_final = item->rank > 0 && !item->is_ragged;
+    out->rank = item->layout.is_transposed ? item->layout.rank : item->rank;
+    if (item->layout.is_transposed)
+        vecq_layout_permuted(&item->layout, out->dims);
+    else
+        memcpy(out->dims, item->dims, sizeof out->dims);
+    while (axis < out->rank && n < item->n_slices)
+        n *= (size_t)out->dims[axis++];
+    if (!out->is_final || n != item->n_slices) {
+        out->is_final = 0;
+        out->rank = 2;
+        out->dims[0] = (int64_t)(item->is_ragged ? item->layout.rows : item->n_slices);
+        out->dims[1] = (int64_t)item->count / out->dims[0];
+        axis = 1;
+    }
+    out->scale_rank = item->n_slices == 1 ? 1 : out->rank;
+    for (n = 0; n < out->scale_rank; n++)
+        out->scale[n] = item->n_slices > 1 && n < axis ? out->dims[n] : 1;
+    if (item->is_ragged)
+        out->scale[1] = (int64_t)(item->n_slices / item->layout.rows);
+}
+
+static vecq_status pack_inputs(packer *p, const decode_shape *shape, const char **inputs)
 {
     static const char *const suffixes[VECQ_FIELDS_MAX] = {"_f0", "_f1", "_f2"};
     const vecq_plan_item *item = p->item;
-    int64_t dims[VECQ_MAX_RANK];
-    unsigned f, rank;
+    int64_t group = (int64_t)item->group;
     size_t n = 0;
+    unsigned f;
 
     for (f = 0; f < item->strips.n_fields; f++) {
         const vecq_field_layout *field = &item->strips.field[f];
+        int64_t dims[2] = {(int64_t)field->rows, (int64_t)field->cols};
 
-        dims[0] = (int64_t)field->rows;
-        dims[1] = (int64_t)field->cols;
         VECQ_TRY(pack_tensor(p, suffixes[f], VECQ_DT_UINT8, dims, 2,
                              pack_bytes(p, item->field_at[f], field->n_bytes), &inputs[n++]));
     }
-    if (item->is_ragged) {
-        dims[0] = (int64_t)item->layout.rows;
-        dims[1] = (int64_t)(item->n_slices / item->layout.rows);
-    } else {
-        dims[0] = (int64_t)item->n_slices;
-    }
-    VECQ_TRY(pack_tensor(p, "_s", VECQ_DT_FLOAT, dims, item->is_ragged ? 2 : 1,
+    VECQ_TRY(pack_tensor(p, "_s", VECQ_DT_FLOAT, shape->scale, shape->scale_rank,
                          pack_bytes(p, item->scale_at, item->n_slices * sizeof(float)), &inputs[n++]));
-    if (item->layout.is_transposed) {
-        rank = item->layout.rank;
-        vecq_layout_permuted(&item->layout, dims);
-    } else {
-        rank = item->rank;
-        memcpy(dims, item->dims, sizeof dims);
-    }
-    VECQ_TRY(pack_vector(p, "_d", dims, rank, &inputs[n++]));
-    if (item->is_ragged) {
-        int64_t group = (int64_t)item->group;
-        VECQ_TRY(pack_vector(p, "_g", &group, 1, &inputs[n++]));
-    }
-    *n_inputs = n;
-    return VECQ_OK;
+    VECQ_TRY(pack_vector(p, "_d", shape->dims, shape->rank, &inputs[n++]));
+    return item->is_ragged ? pack_vector(p, "_g", &group, 1, &inputs[n]) : VECQ_OK;
 }
 
-static vecq_status pack_inline(packer *p, vecq_decode_form form, const char *const *inputs, size_t n,
-                               const char *output)
+/* The nodes of the body carry the weight's name, so that readers know what belongs together. */
+static vecq_status pack_inline(packer *p, vecq_decode_form form, const char *const *inputs, const char *output)
 {
     vecq_message *nodes[VECQ_INLINE_NODES_MAX];
-    const char *prefix = pack_name(p, "_");
-    size_t i, n_nodes;
+    const char *prefix = pack_name(p, "_v");
+    size_t i, n;
 
-    n_nodes = prefix == NULL ? 0
-                             : vecq_function_inline(&p->edit->doc->arena, form, p->opset, prefix, inputs, n,
-                                                    output, p->item->count, nodes);
-    if (n_nodes == 0)
+    n = prefix == NULL ? 0
+                       : vecq_function_inline(&p->edit->doc->arena, form, p->opset, prefix, inputs, output,
+                                              p->item->count, p->item->layout.cols, nodes);
+    if (n == 0)
         return pack_oom(p);
-    for (i = 0; i < n_nodes; i++)
+    for (i = 0; i < n; i++) {
+        const char *name = vecq_arena_printf(&p->edit->doc->arena, "vecq%zu_n%zu", p->index, i);
+
+        if (name == NULL || !vecq_message_insert_string(nodes[i], SIZE_MAX, ONNX_NODE_NAME, name))
+            return pack_oom(p);
         VECQ_TRY(pack_add(p, nodes[i]));
+    }
     return VECQ_OK;
 }
 
@@ -201,25 +224,25 @@ static vecq_status pack_weight(packer *p)
 {
     const vecq_plan_item *item = p->item;
     vecq_decode_form form = {item->bits, item->is_ragged};
-    restore_plan plan = {0, item->layout.is_transposed,
-                         item->layout.is_transposed && item->layout.is_reshaped,
+    restore_plan plan = {0, item->layout.is_transposed, item->layout.is_transposed && item->layout.is_reshaped,
                          item->dtype != VECQ_DT_FLOAT};
-    const char *inputs[VECQ_FIELDS_MAX + 3], *output, *name;
+    const char *inputs[VECQ_FIELDS_MAX + 3], *output, *name = pack_name(p, "");
     vecq_message *call;
-    size_t n;
+    decode_shape shape;
 
-    VECQ_TRY(pack_inputs(p, inputs, &n));
-    output = plan.transpose || plan.cast ? pack_name(p, "_0") : p->name;
-    name = pack_name(p, "");
+    shape_decode(item, &shape);
+    plan.reshape_first = !shape.is_final;
+    VECQ_TRY(pack_inputs(p, &shape, inputs));
+    output = plan.reshape_first || plan.transpose || plan.cast ? pack_name(p, "_0") : p->name;
     if (output == NULL || name == NULL)
         return pack_oom(p);
     if (p->options->inline_bodies) {
-        VECQ_TRY(pack_inline(p, form, inputs, n, output));
+        VECQ_TRY(pack_inline(p, form, inputs, output));
     } else {
-        call = vecq_onnx_node(&p->edit->doc->arena, vecq_function_name(form), VECQ_DOMAIN, name, inputs, n,
-                              &output, 1);
-        if (call == NULL ||
-            !vecq_function_call_attributes(call, form, p->edit->doc->ir.main->opset, item->count))
+        call = vecq_onnx_node(&p->edit->doc->arena, vecq_function_name(form), VECQ_DOMAIN, name, inputs,
+                              vecq_function_inputs(form), &output, 1);
+        if (call == NULL || !vecq_function_call_attributes(call, form, p->edit->doc->ir.main->opset, item->count,
+                                                           item->layout.cols))
             return pack_oom(p);
         VECQ_TRY(pack_add(p, call));
     }

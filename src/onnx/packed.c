@@ -74,20 +74,6 @@ const vecq_packed *vecq_packed_of(const vecq_const *constant)
     return constant != NULL && constant->read == packed_read ? constant->origin : NULL;
 }
 
-/* Which decode function an op_type names: bits 1..8, or 0. */
-static unsigned packed_form(const char *op_type, int *is_ragged)
-{
-    vecq_decode_form form;
-
-    for (form.is_ragged = 0; form.is_ragged < 2; form.is_ragged++)
-        for (form.bits = 1; form.bits <= 8; form.bits++)
-            if (strcmp(op_type, vecq_function_name(form)) == 0) {
-                *is_ragged = form.is_ragged;
-                return form.bits;
-            }
-    return 0;
-}
-
 static vecq_status packed_damaged(const vecq_node *node, const char *what, vecq_error *err)
 {
     return vecq_error_set(
@@ -152,35 +138,49 @@ static vecq_status packed_ragged(const vecq_node *node, size_t index, vecq_packe
     return VECQ_OK;
 }
 
+/* Slices of equal length: scale has one element, or the leading dimensions of the shape and ones behind them. */
+static vecq_status packed_scales(const vecq_node *node, const vecq_const *shape, vecq_packed *p, vecq_error *err)
+{
+    const vecq_value *value =
+        p->strips.n_fields < node->n_inputs ? node->inputs[p->strips.n_fields] : NULL;
+    const vecq_const *c = value != NULL ? value->constant : NULL;
+    unsigned axis = 0;
+
+    if (c == NULL || c->is_opaque || c->dtype != VECQ_DT_FLOAT || c->count == 0)
+        return packed_damaged(node, "the scales are not a constant float tensor", err);
+    if (c->count > 1) {
+        while (axis < c->rank && axis < shape->rank && c->dims[axis] == shape->dims[axis])
+            axis++;
+        while (axis < c->rank && c->dims[axis] == 1)
+            axis++;
+        if (c->rank != shape->rank || axis != c->rank)
+            return packed_damaged(node, "the scales do not fit the shape", err);
+    }
+    p->scale = c;
+    p->n_slices = c->count;
+    return VECQ_OK;
+}
+
 vecq_status vecq_packed_bind(vecq_ir *ir, vecq_node *node, vecq_error *err)
 {
+    vecq_decode_form form;
     vecq_packed *p;
     vecq_const *c;
-    unsigned bits;
-    int is_ragged;
 
-    if (strcmp(node->domain, VECQ_DOMAIN) != 0 || node->version != VECQ_DOMAIN_VERSION)
-        return VECQ_OK;
-    bits = packed_form(node->op_type, &is_ragged);
-    if (bits == 0 || node->n_outputs != 1 || node->outputs[0] == NULL)
+    if (strcmp(node->domain, VECQ_DOMAIN) != 0 || node->version != VECQ_DOMAIN_VERSION ||
+        !vecq_function_parse(node->op_type, &form) || node->n_outputs != 1 || node->outputs[0] == NULL)
         return VECQ_OK;
     p = vecq_arena_alloc(&ir->arena, 1, sizeof *p);
     c = vecq_arena_alloc(&ir->arena, 1, sizeof *c);
     if (p == NULL || c == NULL)
         return vecq_error_memory(err, sizeof *p);
-    p->bits = bits;
-    vecq_strips_exact(bits, 1, 1, &p->strips); /* for the number of fields */
+    p->bits = form.bits;
+    vecq_strips_exact(form.bits, 1, 1, &p->strips); /* for the number of fields */
     VECQ_TRY(packed_shape(node, p->strips.n_fields + 1, c, err));
     p->count = c->count;
     VECQ_TRY(packed_fields(node, p, err));
-    if (is_ragged) {
-        VECQ_TRY(packed_ragged(node, p->strips.n_fields + 2, p, err));
-    } else {
-        p->scale = input_constant(node, p->strips.n_fields, VECQ_DT_FLOAT, 1);
-        if (p->scale == NULL || p->scale->count == 0 || p->count % p->scale->count != 0)
-            return packed_damaged(node, "the scales do not fit the shape", err);
-        p->n_slices = p->scale->count;
-    }
+    VECQ_TRY(form.is_ragged ? packed_ragged(node, p->strips.n_fields + 2, p, err)
+                            : packed_scales(node, c, p, err));
     c->dtype = VECQ_DT_FLOAT;
     c->n_stored = p->strips.n_bytes + p->n_slices * sizeof(float);
     c->is_external = p->field[0]->is_external;
