@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running the command, and ONNX files small enough to write by hand."""
+import functools
 import json
 import os
 import random
@@ -103,18 +104,19 @@ def node(op, inputs, outputs, name):
     return message(*[(1, i) for i in inputs], *[(2, o) for o in outputs], (3, name), (4, op))
 
 
+@functools.lru_cache(maxsize=None)
 def weights(n, seed=1):
     rng = random.Random(seed)
-    return [rng.gauss(0, 1) for _ in range(n)]
+    return tuple(rng.gauss(0, 1) for _ in range(n))
 
 
 def gemm_model(names=("w1", "w2"), size=64, values=None, opset=17):
     """input[1,size] -> MatMul(w) -> Add(bias) for each name -> output."""
     nodes, initializers, previous = [], [], "input"
     for i, name in enumerate(names):
-        data = values if values is not None and i == 0 else weights(size * size, i)
+        data = values if values is not None and i == 0 else weights(size * size, i % 3)
         initializers.append(tensor(name, (size, size), data))
-        initializers.append(tensor("bias%d" % i, (size,), weights(size, 100 + i)))
+        initializers.append(tensor("bias%d" % i, (size,), weights(size, 100)))
         nodes.append(node("MatMul", [previous, name], ["m%d" % i], "matmul%d" % i))
         nodes.append(node("Add", ["m%d" % i, "bias%d" % i], ["a%d" % i], "add%d" % i))
         previous = "a%d" % i
