@@ -5,8 +5,7 @@
  */
 #include "fold_build.h"
 
-#include <ctype.h>
-#include <math.h>
+#include "base/rng.h"
 
 static const char *const listed[] = {
 #define VECQ_FOLD_OP(name, since, function, variant) #name,
@@ -180,38 +179,56 @@ static int check_output(const char *op, const char *note, int64_t opset, unsigne
     return wrong;
 }
 
+#define MAX_OUTPUTS 8
+
+typedef struct fold_case {
+    const char *op, *note;
+    unsigned since, until, ulps;
+    vecq_node *node;
+    fb_const *want[MAX_OUTPUTS];
+} fold_case;
+
+static void take_case(reader *r, fb *b, fold_case *c)
+{
+    unsigned n_attrs, n_in, n_out, i;
+    vecq_value *in[8] = {NULL};
+
+    c->op = take_text(r, &b->arena);
+    c->note = take_text(r, &b->arena);
+    c->since = take_u8(r);
+    c->until = take_u8(r);
+    assert_true(c->since <= c->until);
+    c->ulps = take_u8(r);
+    n_attrs = take_u8(r), n_in = take_u8(r), n_out = take_u8(r);
+    assert_true(n_in <= 8 && n_out <= MAX_OUTPUTS);
+    c->node = fb_node_n(b, c->op, n_in, in, n_out);
+    for (i = 0; i < n_attrs; i++)
+        take_attr(r, b, c->node);
+    for (i = 0; i < n_in; i++) {
+        fb_const *input = take_tensor(r, b);
+        c->node->inputs[i] = input != NULL ? fb_value(b, "input") : NULL;
+        if (input != NULL)
+            c->node->inputs[i]->constant = &input->base;
+    }
+    for (i = 0; i < n_out; i++) {
+        c->want[i] = take_tensor(r, b);
+        assert_non_null(c->want[i]);
+    }
+}
+
 static int replay_case(reader *r, unsigned *seen)
 {
     fb b = {0};
-    char *op = take_text(r, &b.arena), *note = take_text(r, &b.arena);
-    unsigned since, until, ulps, n_attrs, n_in, n_out, i;
-    vecq_value *in[8] = {NULL};
-    vecq_node *node;
+    fold_case c;
     int wrong = 0;
+    size_t i;
 
-    since = take_u8(r);
-    until = take_u8(r);
-    assert_true(since <= until);
-    ulps = take_u8(r);
-    n_attrs = take_u8(r), n_in = take_u8(r), n_out = take_u8(r);
-    assert_true(n_in <= 8);
-    node = fb_node_n(&b, op, n_in, in, n_out);
-    for (i = 0; i < n_attrs; i++)
-        take_attr(r, &b, node);
-    for (i = 0; i < n_in; i++) {
-        fb_const *c = take_tensor(r, &b);
-        node->inputs[i] = c != NULL ? fb_value(&b, "input") : NULL;
-        if (c != NULL)
-            node->inputs[i]->constant = &c->base;
-    }
-    for (i = 0; i < n_out; i++) {
-        fb_const *want = take_tensor(r, &b);
-        assert_non_null(want);
-        for (node->version = since; node->version <= (int64_t)until; node->version++)
-            wrong |= check_output(op, note, node->version, ulps, node->outputs[i], want);
-    }
+    take_case(r, &b, &c);
+    for (i = 0; i < c.node->n_outputs; i++)
+        for (c.node->version = c.since; c.node->version <= (int64_t)c.until; c.node->version++)
+            wrong |= check_output(c.op, c.note, c.node->version, c.ulps, c.node->outputs[i], c.want[i]);
     for (i = 0; i < N_LISTED; i++)
-        if (strcmp(op, listed[i]) == 0)
+        if (strcmp(c.op, listed[i]) == 0)
             seen[i]++;
     vecq_arena_clear(&b.arena);
     return wrong;
@@ -266,9 +283,126 @@ static void test_reference_cases(void **state)
     assert_int_equal(wrong, 0);
 }
 
+static int64_t odd_int(vecq_rng *rng)
+{
+    static const int64_t odd[] = {
+        INT64_MIN, INT64_MIN + 1, INT32_MIN,        -17,           -2,       -1, 0, 1, 2, 3, 16, 17,
+        255,       1 << 20,       (int64_t)1 << 40, INT64_MAX - 1, INT64_MAX};
+
+    return odd[vecq_rng_below(rng, sizeof odd / sizeof *odd)];
+}
+
+/* Another type, other dimensions and other bytes, whole numbers made strange. */
+static void spoil_tensor(fb *b, vecq_rng *rng, vecq_value *value)
+{
+    const fb_const *old = (const fb_const *)value->constant;
+    vecq_dtype dtype = old->base.dtype;
+    int64_t dims[VECQ_MAX_RANK];
+    unsigned rank = old->base.rank, a;
+    uint8_t bytes[8192];
+    size_t i, n;
+
+    memcpy(dims, old->base.dims, sizeof dims);
+    if (vecq_rng_below(rng, 3) == 0)
+        dtype = (vecq_dtype)(1 + vecq_rng_below(rng, VECQ_DT_COUNT - 1));
+    if (dtype == VECQ_DT_STRING)
+        dtype = VECQ_DT_BOOL;
+    if (vecq_rng_below(rng, 3) == 0)
+        rank = (unsigned)vecq_rng_below(rng, 5);
+    for (a = 0; a < rank; a++)
+        if (rank != old->base.rank || vecq_rng_below(rng, 4) == 0)
+            dims[a] = (int64_t)vecq_rng_below(rng, 5);
+    assert_true(vecq_shape_count(dims, rank, &n) && n <= 512);
+    n = vecq_dtype_bytes(dtype, n);
+    for (i = 0; i < n; i++)
+        bytes[i] =
+            (uint8_t)(i < old->base.n_stored && vecq_rng_below(rng, 4) != 0 ? ((const uint8_t *)old->data)[i]
+                                                                            : vecq_rng_u64(rng));
+    for (i = 0; dtype == VECQ_DT_INT64 && i < n; i += 8)
+        if (vecq_rng_below(rng, 2) == 0) {
+            int64_t v = odd_int(rng);
+            memcpy(bytes + i, &v, 8);
+        }
+    value->constant = &fb_make_const(b, dtype, rank, dims, bytes)->base;
+}
+
+static void spoil_attr(fb *b, vecq_rng *rng, vecq_attr *attr)
+{
+    int64_t *ints;
+    size_t i;
+
+    if (vecq_rng_below(rng, 4) == 0)
+        attr->name = "other";
+    attr->i = odd_int(rng);
+    attr->f = (float)attr->i;
+    if (attr->type == VECQ_ATTR_INTS && attr->n > 0) {
+        ints = vecq_arena_alloc(&b->arena, attr->n, sizeof *ints);
+        assert_non_null(ints);
+        for (i = 0; i < attr->n; i++)
+            ints[i] = vecq_rng_below(rng, 2) ? attr->ints[i] : odd_int(rng);
+        attr->ints = ints;
+    }
+}
+
+static void spoil(fb *b, vecq_rng *rng, vecq_node *node)
+{
+    size_t i;
+
+    if (vecq_rng_below(rng, 4) == 0)
+        node->version = (int64_t)vecq_rng_below(rng, 27);
+    for (i = 0; i < node->n_attrs; i++)
+        if (vecq_rng_below(rng, 2) == 0)
+            spoil_attr(b, rng, &node->attrs[i]);
+    for (i = 0; i < node->n_inputs; i++) {
+        if (node->inputs[i] != NULL && vecq_rng_below(rng, 2) == 0)
+            spoil_tensor(b, rng, node->inputs[i]);
+        if (vecq_rng_below(rng, 30) == 0)
+            node->inputs[i] = NULL;
+    }
+}
+
+/* Nodes that break the rules: an error or a result, never anything else (run it under the sanitizers). */
+static void test_spoiled_cases(void **state)
+{
+    size_t n, i, count, fine = 0, refused = 0;
+    uint8_t *bytes = load_cases(&n);
+    vecq_rng rng;
+    int round;
+
+    (void)state;
+    vecq_rng_seed(&rng, 1);
+    for (round = 0; round < 10; round++) {
+        reader r = {bytes + 4, bytes + n};
+        count = take_u32(&r);
+        for (i = 0; i < count; i++) {
+            fb b = {0};
+            fold_case c;
+            vecq_error err = VECQ_ERROR_INIT;
+            vecq_tensor out;
+            vecq_status status;
+            take_case(&r, &b, &c);
+            c.node->version = c.since;
+            spoil(&b, &rng, c.node);
+            status = vecq_fold_value(c.node->outputs[0], 1 << 16, &out, &err);
+            assert_true(status == VECQ_OK || status == VECQ_ERR_FORMAT || status == VECQ_ERR_UNSUPPORTED);
+            assert_int_equal(status, err.status);
+            fine += status == VECQ_OK;
+            refused += status != VECQ_OK;
+            if (status == VECQ_OK)
+                assert_int_equal(out.n_bytes, vecq_dtype_bytes(out.dtype, out.count));
+            vecq_tensor_destroy(&out);
+            vecq_arena_clear(&b.arena);
+        }
+    }
+    free(bytes);
+    print_message("%zu evaluated, %zu refused\n", fine, refused);
+    assert_true(fine > 1000 && refused > 1000);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reference_cases)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reference_cases),
+                                       cmocka_unit_test(test_spoiled_cases)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
