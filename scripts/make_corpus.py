@@ -152,7 +152,7 @@ def dtypes():
     write("tensor_forms.onnx", holder(
         T(dims=[0, 3], data_type=T.FLOAT, name="empty, no data"),
         T(dims=[0, 3], data_type=T.FLOAT, name="empty, raw", raw_data=b""),
-        T(dims=[1 << 40, 0, 1 << 40], data_type=T.FLOAT, name="empty, huge dims"),
+        T(dims=[1 << 40, 0, 1 << 6], data_type=T.FLOAT, name="empty, large dims"),
         T(data_type=T.FLOAT, name="scalar", float_data=[1.5]),
         T(dims=[2], data_type=T.STRING, name="strings", string_data=[b"a\0b", b""]),
         T(dims=[1] * 17, data_type=T.FLOAT, name="rank 17", raw_data=b"\0\0\0\0"),

@@ -30,21 +30,28 @@ typedef enum vecq_status {
     VECQ_ERR_VERIFY       /* what was written does not read back as what was meant */
 } vecq_status;
 
-/* One line of text without a newline, in UTF-8; bytes that do not belong on a terminal are escaped. */
+/* One line of text without a newline, in UTF-8; control characters and bytes that are no text are replaced by
+ * '?'. */
 typedef struct vecq_error {
     vecq_status status; /* VECQ_OK while empty */
     char message[1024];
 } vecq_error;
 
-#define VECQ_ERROR_INIT {VECQ_OK, {0}}
+#define VECQ_ERROR_INIT                                                                                      \
+    {                                                                                                        \
+        VECQ_OK,                                                                                             \
+        {                                                                                                    \
+            0                                                                                                \
+        }                                                                                                    \
+    }
 
 /* Short name of a status, for example "format"; never NULL. */
 VECQ_API const char *vecq_status_name(vecq_status status);
 
 /*
  * Memory. All allocations of the library go through these three functions, process wide. Set them before any
- * other call (not thread safe). allocate() need only return memory aligned for max_align_t; the library aligns
- * further itself. Passing NULL restores malloc/free.
+ * other call (not thread safe). allocate() need only return memory aligned for max_align_t; the library
+ * aligns further itself. Passing NULL restores malloc/free.
  */
 typedef struct vecq_allocator {
     void *(*allocate)(void *context, size_t n_bytes);
@@ -59,7 +66,8 @@ VECQ_API void vecq_set_allocator(const vecq_allocator *allocator);
  * end; `done` and `total` count `unit`s ("weights", "bytes"). A non-zero return stops the work with
  * VECQ_ERR_CANCELLED.
  */
-typedef int (*vecq_progress_fn)(void *context, const char *stage, const char *unit, uint64_t done, uint64_t total);
+typedef int (*vecq_progress_fn)(void *context, const char *stage, const char *unit, uint64_t done,
+                                uint64_t total);
 
 #ifdef __cplusplus
 }

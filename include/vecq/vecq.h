@@ -7,6 +7,7 @@
 #include "vecq/cpu.h"
 #include "vecq/model.h"
 #include "vecq/quant.h"
+#include "vecq/random.h"
 #include "vecq/status.h"
 
 #endif

@@ -112,28 +112,48 @@ struct vecq_arena_block {
 
 #define ARENA_BLOCK 65536u
 
+static struct vecq_arena_block *arena_block(vecq_arena *arena, size_t room)
+{
+    struct vecq_arena_block *block;
+    size_t total;
+
+    if (!vecq_add_size(room, sizeof *block, &total))
+        return NULL;
+    block = vecq_alloc(1, total);
+    if (block == NULL)
+        return NULL;
+    block->n_bytes = room;
+    block->next = NULL;
+    arena->n_reserved += room;
+    return block;
+}
+
 void *vecq_arena_alloc(vecq_arena *arena, size_t count, size_t size)
 {
-    size_t n_bytes, total;
+    size_t n_bytes;
+    struct vecq_arena_block *block;
     void *memory;
 
     if (!vecq_mul_size(count, size, &n_bytes) || !vecq_add_size(n_bytes, 15, &n_bytes))
         return NULL;
     n_bytes &= ~(size_t)15;
-    if (arena->head == NULL || arena->head->n_bytes - arena->used < n_bytes) {
-        struct vecq_arena_block *block;
-        size_t room = n_bytes > ARENA_BLOCK ? n_bytes : ARENA_BLOCK;
-
-        if (!vecq_add_size(room, sizeof *block, &total))
-            return NULL;
-        block = vecq_alloc(1, total);
+    if (arena->head != NULL && n_bytes > ARENA_BLOCK / 4) {
+        /* Large: a block of its own behind the head, which goes on serving the small ones. */
+        block = arena_block(arena, n_bytes);
         if (block == NULL)
             return NULL;
-        block->n_bytes = room;
+        block->next = arena->head->next;
+        arena->head->next = block;
+        memset(block->data, 0, n_bytes);
+        return block->data;
+    }
+    if (arena->head == NULL || arena->head->n_bytes - arena->used < n_bytes) {
+        block = arena_block(arena, n_bytes > ARENA_BLOCK ? n_bytes : ARENA_BLOCK);
+        if (block == NULL)
+            return NULL;
         block->next = arena->head;
         arena->head = block;
         arena->used = 0;
-        arena->n_reserved += room;
     }
     memory = arena->head->data + arena->used;
     arena->used += n_bytes;

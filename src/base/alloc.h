@@ -29,12 +29,13 @@ int vecq_add_size(size_t a, size_t b, size_t *out);
 /* Region of small objects that are freed together. */
 typedef struct vecq_arena {
     struct vecq_arena_block *head;
-    size_t used;      /* bytes handed out of the head block */
+    size_t used;       /* bytes handed out of the head block */
     size_t n_reserved; /* bytes in all blocks */
 } vecq_arena;
 
 void *vecq_arena_alloc(vecq_arena *arena, size_t count, size_t size); /* zeroed, 16-byte aligned, or NULL */
-char *vecq_arena_string(vecq_arena *arena, const char *text, size_t n); /* copy of n bytes plus NUL, or NULL */
+char *vecq_arena_string(vecq_arena *arena, const char *text,
+                        size_t n); /* copy of n bytes plus NUL, or NULL */
 char *vecq_arena_printf(vecq_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void vecq_arena_clear(vecq_arena *arena);
 

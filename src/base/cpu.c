@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 static const char *const cpu_names[VECQ_CPU_LEVELS] = {"ref", "avx2", "avx512", "neon"};
 
 /* -1: not asked yet. Written with the same value by whoever comes first, hence the relaxed atomics. */
@@ -16,6 +20,17 @@ const char *vecq_cpu_level_name(vecq_cpu_level level)
     return (unsigned)level < VECQ_CPU_LEVELS ? cpu_names[level] : NULL;
 }
 
+#if defined(__x86_64__)
+/* Not every compiler knows "f16c" in __builtin_cpu_supports(); the registers it needs are those of AVX. */
+static int cpu_has_f16c(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
+}
+#endif
+
+/* Exactly what the files of a level are compiled for (CMakeLists.txt). */
 int vecq_cpu_has(vecq_cpu_level level)
 {
     switch (level) {
@@ -23,11 +38,13 @@ int vecq_cpu_has(vecq_cpu_level level)
         return 1;
 #if defined(__x86_64__)
     case VECQ_CPU_AVX2:
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+               __builtin_cpu_supports("popcnt") && cpu_has_f16c();
     case VECQ_CPU_AVX512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-               vecq_cpu_has(VECQ_CPU_AVX2);
+               __builtin_cpu_supports("avx512cd") && vecq_cpu_has(VECQ_CPU_AVX2);
 #elif defined(__aarch64__)
     case VECQ_CPU_NEON:
         return 1;

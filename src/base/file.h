@@ -48,7 +48,8 @@ void vecq_output_discard(vecq_output *output); /* NULL is fine */
 typedef struct vecq_spool vecq_spool;
 
 vecq_status vecq_spool_open(const char *folder, vecq_spool **out, vecq_error *err);
-vecq_status vecq_spool_append(vecq_spool *spool, const void *data, size_t n, uint64_t *offset, vecq_error *err);
+vecq_status vecq_spool_append(vecq_spool *spool, const void *data, size_t n, uint64_t *offset,
+                              vecq_error *err);
 /* All bytes appended so far; valid until the next append or the close. */
 vecq_status vecq_spool_map(vecq_spool *spool, vecq_span *out, vecq_error *err);
 void vecq_spool_close(vecq_spool *spool); /* NULL is fine */

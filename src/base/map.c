@@ -6,9 +6,9 @@
 
 #include "base/alloc.h"
 
-/* Keys come from files that may be hostile. A fixed hash can be made to collide on purpose, so the table
- * starts from the address of the process's own stack-protector-like salt: see map_salt(). Iteration order is
- * never exposed, so results do not depend on it. */
+/* Keys come from files that may be hostile. A fixed hash can be made to collide on purpose, so it starts from
+ * a number that differs from process to process: see map_salt(). Iteration order is never exposed, so results
+ * do not depend on it. */
 struct vecq_map_slot {
     const char *key;
     void *value;

@@ -7,8 +7,8 @@
 
 #include "vecq/status.h"
 
-/* Records the first error (one line, control bytes escaped) and returns `status`, so that callers can write
- * `return vecq_error_set(err, VECQ_ERR_FORMAT, "...", ...)`. */
+/* Records the first error (one line; bytes that are no text become '?') and returns `status`, so that callers
+ * can write `return vecq_error_set(err, VECQ_ERR_FORMAT, "...", ...)`. */
 vecq_status vecq_error_set(vecq_error *err, vecq_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -7,16 +7,22 @@
 
 #include "vecq/status.h"
 
-/* Number of threads meant by a user's choice: n itself, or the processors this process may use when n is 0. */
+#define VECQ_THREADS_MAX 256u /* more are not started, whatever is asked for */
+
+/* Number of threads meant by a user's choice: n itself, or the processors this process may use when n is 0;
+ * at most VECQ_THREADS_MAX. */
 unsigned vecq_threads_resolve(unsigned n);
 
 /*
- * Calls body(context, begin, end, thread) on disjoint ranges that cover [0, n), each of at least `grain`
- * items, on up to `threads` threads (0: all; the number `thread` is below vecq_threads_resolve(threads)).
- * Ranges are handed out dynamically, so results must not depend on who got what. All ranges run even when one
- * fails; the failure of the lowest range is what is returned, with its message in err.
+ * Calls body(context, begin, end, thread) on disjoint ranges that cover [0, n), each of `grain` items or a
+ * multiple of it (the last may be shorter), on up to `threads` threads (0: all; the number `thread` is below
+ * vecq_threads_resolve(threads)). Ranges are handed out dynamically, so results must not depend on who got
+ * what. With several threads all ranges run even when one fails; the failure of the lowest range is what is
+ * returned, with its message in err. A loop inside a loop runs on one thread. The library starts threads here
+ * only, and they hold no locks of it between calls.
  */
-typedef vecq_status (*vecq_range_fn)(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err);
+typedef vecq_status (*vecq_range_fn)(void *context, size_t begin, size_t end, unsigned thread,
+                                     vecq_error *err);
 vecq_status vecq_parallel_for(size_t n, size_t grain, unsigned threads, vecq_range_fn body, void *context,
                               vecq_error *err);
 

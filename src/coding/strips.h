@@ -37,6 +37,8 @@ typedef struct vecq_strips {
  * Returns 0 on overflow or bits outside 1..8.
  */
 int vecq_strips_layout(unsigned bits, size_t rows, size_t cols, vecq_strips *out);
+/* The same without folding: fields of exactly these rows and columns. */
+int vecq_strips_exact(unsigned bits, size_t rows, size_t cols, vecq_strips *out);
 
 /* Field i of the codes into layout->field[i].n_bytes bytes, and all fields back into codes. */
 void vecq_strips_pack(const vecq_strips *layout, unsigned field, const uint8_t *codes, uint8_t *packed);

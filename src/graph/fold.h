@@ -23,8 +23,8 @@ vecq_status vecq_fold_value(const vecq_value *value, size_t limit_bytes, vecq_te
 /* Non-zero when every operator behind the value is in the table. */
 int vecq_fold_can(const vecq_value *value);
 
-/* Non-zero if an operator of the default domain gives the same output for the same input (not RandomNormal...)
- * and has no subgraph: what makes a value with constant inputs constant. */
+/* Non-zero if an operator of the default domain gives the same output for the same input (not
+ * RandomNormal...) and has no subgraph: what makes a value with constant inputs constant. */
 int vecq_fold_is_pure(const vecq_node *node);
 
 #endif

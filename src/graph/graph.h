@@ -2,8 +2,8 @@
 /*
  * The graph: nodes, values, attributes with ONNX semantics, nested through control-flow attributes.
  *
- * It is built from a document (an ONNX file) that stays the owner of the bytes; `origin` pointers lead back to
- * the part of the document an object came from, for the writer. Everything here lives in the arena of the
+ * It is built from a document (an ONNX file) that stays the owner of the bytes; `origin` pointers lead back
+ * to the part of the document an object came from, for the writer. Everything here lives in the arena of the
  * vecq_ir and dies with it. Names are NUL-terminated and non-empty; an omitted optional input is NULL.
  *
  * Model-local functions are graphs too (kind VECQ_GRAPH_FUNCTION) that no node owns; their formal inputs are
@@ -43,7 +43,7 @@ typedef struct vecq_const {
 } vecq_const;
 
 vecq_status vecq_const_read(const vecq_const *constant, void *dst, vecq_error *err);
-/* Values as float (weight dtypes only), through a bounded buffer when a conversion is needed. */
+/* Values as float (weight dtypes only). Needs a dense copy beside dst when a conversion is needed. */
 vecq_status vecq_const_read_f32(const vecq_const *constant, float *dst, vecq_error *err);
 /* A fresh dense tensor. */
 vecq_status vecq_const_load(const vecq_const *constant, vecq_tensor *out, vecq_error *err);
@@ -67,22 +67,23 @@ typedef enum vecq_attr_type {
 typedef struct vecq_attr {
     const char *name;
     vecq_attr_type type;
-    const char *reference; /* ref_attr_name: the value comes from the calling node (functions only); or NULL */
+    const char
+        *reference; /* ref_attr_name: the value comes from the calling node (functions only); or NULL */
     float f;
     int64_t i;
-    vecq_span s;           /* not NUL-terminated */
-    size_t n;              /* elements of floats, ints, graphs */
+    vecq_span s; /* not NUL-terminated */
+    size_t n;    /* elements of floats, ints, graphs */
     const float *floats;
     const int64_t *ints;
     vecq_const *tensor;
-    vecq_graph **graphs;   /* VECQ_ATTR_GRAPH: one */
+    vecq_graph **graphs; /* VECQ_ATTR_GRAPH: one */
 } vecq_attr;
 
 struct vecq_node {
     vecq_graph *graph;
     const char *op_type;
-    const char *domain; /* "" is the default domain; "ai.onnx" is folded into it */
-    const char *name;   /* may be "" */
+    const char *domain;  /* "" is the default domain; "ai.onnx" is folded into it */
+    const char *name;    /* may be "" */
     vecq_value **inputs; /* NULL entries: omitted */
     size_t n_inputs;
     vecq_value **outputs; /* NULL entries: omitted */
@@ -92,7 +93,7 @@ struct vecq_node {
     int64_t version; /* opset version of its domain in scope; 0 when the domain is not imported */
     size_t index;    /* place in graph->nodes */
     void *origin;
-    int is_dead;     /* removed by a pass */
+    int is_dead; /* removed by a pass */
 };
 
 typedef struct vecq_use {
@@ -108,12 +109,13 @@ struct vecq_value {
     vecq_const *constant; /* initializer, or the tensor of the Constant node that makes it; else NULL */
     vecq_use *uses;       /* in document order, uses from nested graphs included */
     size_t n_uses, uses_capacity; /* uses is from vecq_alloc, released with the ir */
-    int is_graph_input;   /* formal input; an initializer with a default is both */
+    size_t n_live_uses;           /* by nodes that are not dead: kept by passes that remove nodes */
+    int is_graph_input;           /* formal input; an initializer with a default is both */
     int is_graph_output;
-    int is_constant;      /* known before run time: initializer, Constant, or computed from such by
-                             deterministic default-domain nodes without subgraphs */
-    void *origin;         /* document object of an initializer */
-    void *mark;           /* for the pass at work; NULL at rest */
+    int is_constant; /* known before run time: initializer, Constant, or computed from such by
+                        deterministic default-domain nodes without subgraphs */
+    void *origin;    /* document object of an initializer */
+    void *mark;      /* for the pass at work; NULL at rest */
 };
 
 typedef enum vecq_graph_kind { VECQ_GRAPH_MAIN, VECQ_GRAPH_NESTED, VECQ_GRAPH_FUNCTION } vecq_graph_kind;
@@ -121,19 +123,21 @@ typedef enum vecq_graph_kind { VECQ_GRAPH_MAIN, VECQ_GRAPH_NESTED, VECQ_GRAPH_FU
 struct vecq_graph {
     vecq_ir *ir;
     vecq_graph_kind kind;
-    vecq_graph *parent;  /* enclosing scope of a nested graph */
-    vecq_node *owner;    /* node whose attribute holds a nested graph */
-    const char *name;    /* functions: "domain:name" */
-    int64_t opset;       /* version of the default domain in scope, 0 when not imported */
+    vecq_graph *parent; /* enclosing scope of a nested graph */
+    vecq_node *owner;   /* node whose attribute holds a nested graph */
+    const char *name;   /* functions: "domain:name" */
+    size_t index;       /* place in ir->graphs */
+    int64_t opset;      /* version of the default domain in scope, 0 when not imported */
     vecq_node **nodes;
     size_t n_nodes;
     vecq_value **inputs;
     size_t n_inputs;
     vecq_value **outputs;
     size_t n_outputs;
-    vecq_value **values; /* all values this scope defines: inputs, initializers, node outputs; in that order */
+    vecq_value *
+        *values; /* all values this scope defines: inputs, initializers, node outputs; in that order */
     size_t n_values;
-    vecq_map by_name;    /* of `values` */
+    vecq_map by_name; /* of `values` */
     void *origin;
 };
 

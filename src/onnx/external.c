@@ -273,3 +273,18 @@ vecq_status vecq_external_get(vecq_external *external, const char *location, uin
     out->n = (size_t)length;
     return VECQ_OK;
 }
+
+vecq_status vecq_external_preset(vecq_external *external, const char *location, vecq_span bytes,
+                                 vecq_error *err)
+{
+    vecq_mapping mapping = {.bytes = bytes};
+    vecq_external_file *file;
+    vecq_status status;
+    char *canonical;
+
+    VECQ_TRY(external_canonical(location, &canonical, err));
+    status = external_add(external, canonical, &mapping, &file, err);
+    if (status != VECQ_OK)
+        vecq_free(canonical);
+    return status;
+}

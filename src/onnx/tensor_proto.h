@@ -27,6 +27,10 @@ void vecq_external_clear(vecq_external *external);
  */
 vecq_status vecq_external_get(vecq_external *external, const char *location, uint64_t offset, uint64_t length,
                               vecq_span *out, vecq_error *err);
+/* Lets a (canonical) location mean these bytes, which must outlive the object, instead of a file: to read
+ * back data that has no name yet. */
+vecq_status vecq_external_preset(vecq_external *external, const char *location, vecq_span bytes,
+                                 vecq_error *err);
 /* Non-zero if `path` is one of the files mapped. */
 int vecq_external_is(const vecq_external *external, const char *path);
 

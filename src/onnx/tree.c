@@ -141,10 +141,10 @@ static vecq_field *tree_gap(vecq_message *message, size_t at, size_t n, uint32_t
     if (!vecq_add_size(message->n_fields, n, &needed))
         return NULL;
     if (needed > message->capacity) {
-        size_t wanted = message->capacity < 4 ? 8 : message->capacity;
+        size_t wanted = 4;
         vecq_field *fresh;
 
-        if (!vecq_mul_size(wanted, 2, &wanted))
+        if (message->capacity > 0 && !vecq_mul_size(message->capacity, 2, &wanted))
             return NULL;
         wanted = wanted < needed ? needed : wanted;
         fresh = vecq_arena_alloc(message->arena, wanted, sizeof *fresh);

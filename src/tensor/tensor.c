@@ -159,7 +159,7 @@ uint16_t vecq_f32_to_f16(float f)
 
     if (rest > 0x7f800000u)
         return (uint16_t)(sign | 0x7e00u | (rest >> 13 & 0x3ffu)); /* quiet NaN */
-    if (rest >= 0x477ff000u)                                      /* rounds to 2^16 or more */
+    if (rest >= 0x477ff000u)                                       /* rounds to 2^16 or more */
         return (uint16_t)(sign | 0x7c00u);
     if (rest < 0x38800000u) { /* below 2^-14: let the addition round to a multiple of 2^-24 */
         float shifted = float_of_bits(rest) + 0.5f;

@@ -40,9 +40,10 @@ typedef enum vecq_dtype {
     VECQ_DT_COUNT
 } vecq_dtype;
 
-const char *vecq_dtype_name(vecq_dtype dtype);  /* "float32", "int4", ...; "unknown" out of range; never NULL */
-unsigned vecq_dtype_bits(vecq_dtype dtype);     /* bits of an element; 0 for strings and unknown types */
-int vecq_dtype_is_weight(vecq_dtype dtype);     /* float32, float16, bfloat16, double: what can be quantized */
+const char *
+vecq_dtype_name(vecq_dtype dtype);          /* "float32", "int4", ...; "unknown" out of range; never NULL */
+unsigned vecq_dtype_bits(vecq_dtype dtype); /* bits of an element; 0 for strings and unknown types */
+int vecq_dtype_is_weight(vecq_dtype dtype); /* float32, float16, bfloat16, double: what can be quantized */
 
 #define VECQ_MAX_RANK 16u
 

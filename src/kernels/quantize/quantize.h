@@ -35,8 +35,9 @@ typedef struct vecq_projection {
 typedef struct vecq_quantize_kernels {
     const char *name;
     void (*moments)(const float *w, size_t n, vecq_moments *out);
-    /* Steering with x = (double)w * inv_step, c = clip(floor(x)), u = c + 2^(bits-1); and the projection sums.
-     * bits 1..8, u8 codes. w finite. x may be infinite or, for w = 0 and inv_step infinite, must not occur. */
+    /* Steering with x = (double)w * inv_step, c = clip(floor(x)), u = c + 2^(bits-1); and the projection
+     * sums. bits 1..8, u8 codes. w finite. x may be infinite or, for w = 0 and inv_step infinite, must not
+     * occur. */
     void (*steer_u8)(const float *w, size_t n, double inv_step, unsigned bits, uint8_t *codes,
                      vecq_projection *out);
     /* the same for bits 1..16, u16 codes */

@@ -1,0 +1,96 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs the packages that a job needs on Debian and Ubuntu, if they are missing; on other systems prints what
+# is needed and goes on when the tools are there.
+#   scripts/install-deps.sh build|check|fuzz [--print]
+# docs/dependencies.md says what each package is for.
+set -eu
+
+job=${1:-build}
+mode=${2:-}
+build="gcc libc6-dev make cmake ninja-build pkg-config libcjson-dev"
+check="g++ clang libomp-dev libcmocka-dev python3 python3-venv"
+case $job in
+build) packages=$build tools="cc cmake ninja pkg-config" modules="libcjson" ;;
+check) packages="$build $check" tools="gcc g++ clang clang++ cmake ctest ninja pkg-config python3" \
+    modules="libcjson cmocka" ;;
+fuzz) packages="$build clang llvm" tools="clang cmake ninja pkg-config" modules="libcjson" ;;
+*)
+    echo "usage: $0 build|check|fuzz [--print]" >&2
+    exit 2
+    ;;
+esac
+
+# Debian and Ubuntu 24.04 keep clang's sanitizer and fuzzer runtimes in a package named after the version.
+clang_runtime() {
+    version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9][0-9]*\)$/\1/p' | head -n 1)
+    [ -n "$version" ] && apt-cache show "libclang-rt-$version-dev" >/dev/null 2>&1 &&
+        echo "libclang-rt-$version-dev"
+    return 0
+}
+
+installed() {
+    dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q '^install ok installed$'
+}
+
+# Tools that are there whoever installed them; prints what is not.
+missing_tools() {
+    for tool in $tools; do
+        command -v "$tool" >/dev/null 2>&1 || echo "$tool"
+    done
+    if command -v pkg-config >/dev/null 2>&1; then
+        for module in $modules; do
+            pkg-config --exists "$module" || echo "$module (development files)"
+        done
+    fi
+}
+
+finish_without_apt() { # $1: why nothing was installed
+    lacking=$(missing_tools)
+    if [ -z "$lacking" ]; then
+        echo "install-deps: $1; everything needed is here"
+        exit 0
+    fi
+    echo "install-deps: $1; missing:" >&2
+    echo "$lacking" | sed 's/^/    /' >&2
+    echo "install-deps: Debian and Ubuntu have them as: $packages" >&2
+    exit 1
+}
+
+if [ "$mode" = --print ]; then
+    echo "$packages"
+    exit 0
+fi
+if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-query >/dev/null 2>&1; then
+    finish_without_apt "not a Debian or Ubuntu system"
+fi
+
+needed=
+for package in $packages; do
+    # pkgconf took over the name pkg-config; either will do.
+    installed "$package" || { [ "$package" = pkg-config ] && installed pkgconf; } || needed="$needed $package"
+done
+if [ "$job" != build ] && command -v clang >/dev/null 2>&1; then
+    runtime=$(clang_runtime)
+    [ -z "$runtime" ] || installed "$runtime" || needed="$needed $runtime"
+fi
+if [ -z "$needed" ]; then
+    echo "install-deps: all packages are installed"
+    exit 0
+fi
+if [ "$(id -u)" -eq 0 ]; then
+    as_root=
+elif command -v sudo >/dev/null 2>&1 && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+    as_root=sudo
+else
+    finish_without_apt "neither root nor sudo, cannot install:$needed"
+fi
+echo "install-deps: installing$needed"
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get -q update </dev/null
+if ! echo "$needed" | grep -q libclang-rt && [ "$job" != build ]; then
+    needed="$needed $(clang_runtime)"
+fi
+# shellcheck disable=SC2086
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $needed </dev/null
+echo "install-deps: done"

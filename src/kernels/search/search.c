@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/search/search.h"
+
+#include "kernels/search/search_tables.h"
+#include "vecq/cpu.h"
+
+/* NEON has no gather, so the plain C searches are as good there: that level shares the table of ref. */
+const vecq_search_kernels *vecq_search_kernels_at(int level)
+{
+    switch (level) {
+    case VECQ_CPU_REF:
+        return &vecq_search_kernels_ref;
+#if defined(__x86_64__)
+    case VECQ_CPU_AVX2:
+        return &vecq_search_kernels_avx2;
+    case VECQ_CPU_AVX512:
+        return &vecq_search_kernels_avx512;
+#elif defined(__aarch64__)
+    case VECQ_CPU_NEON:
+        return &vecq_search_kernels_ref;
+#endif
+    default:
+        return NULL;
+    }
+}
+
+const vecq_search_kernels *vecq_search_kernels_active(void)
+{
+    const vecq_search_kernels *table = vecq_search_kernels_at((int)vecq_cpu_active());
+
+    return table != NULL ? table : &vecq_search_kernels_ref;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "onnx/packed.h"
+
+#include <string.h>
+
+#include "base/status.h"
+#include "kernels/quantize/quantize.h"
+#include "onnx/functions.h"
+
+static const vecq_const *input_constant(const vecq_node *node, size_t index, vecq_dtype dtype, unsigned rank)
+{
+    const vecq_const *c =
+        index < node->n_inputs && node->inputs[index] != NULL ? node->inputs[index]->constant : NULL;
+
+    return c != NULL && !c->is_opaque && c->dtype == dtype && c->rank == rank ? c : NULL;
+}
+
+vecq_status vecq_packed_codes(const vecq_packed *packed, uint8_t *codes, vecq_error *err)
+{
+    const uint8_t *view[VECQ_FIELDS_MAX] = {NULL};
+    uint8_t *bytes[VECQ_FIELDS_MAX] = {NULL};
+    vecq_status status = VECQ_OK;
+    unsigned f;
+
+    for (f = 0; f < packed->strips.n_fields && status == VECQ_OK; f++) {
+        view[f] = bytes[f] = vecq_alloc(packed->strips.field[f].n_bytes, 1);
+        status = bytes[f] == NULL ? vecq_error_memory(err, packed->strips.field[f].n_bytes)
+                                  : vecq_const_read(packed->field[f], bytes[f], err);
+    }
+    if (status == VECQ_OK)
+        vecq_strips_unpack(&packed->strips, view, codes);
+    for (f = 0; f < packed->strips.n_fields; f++)
+        vecq_free(bytes[f]);
+    return status;
+}
+
+static void packed_values(const vecq_packed *p, const uint8_t *codes, const float *scale, float *dst)
+{
+    const vecq_quantize_kernels *kernels = vecq_quantize_kernels_active();
+    size_t s = 0, at = 0, length = p->n_slices > 0 ? p->count / p->n_slices : 0;
+
+    while (at < p->count) {
+        size_t n = length;
+
+        if (p->group > 0) { /* ragged: the last group of a row is what is left of it */
+            size_t left = p->cols - at % p->cols;
+            n = left < p->group ? left : p->group;
+        }
+        kernels->decode_u8(codes + at, n, scale[s++], p->bits, dst + at);
+        at += n;
+    }
+}
+
+static vecq_status packed_read(const vecq_const *constant, void *dst, vecq_error *err)
+{
+    const vecq_packed *p = constant->origin;
+    uint8_t *codes = vecq_alloc(p->count, 1);
+    float *scale = vecq_alloc(p->n_slices, sizeof *scale);
+    vecq_status status = codes == NULL || scale == NULL ? vecq_error_memory(err, p->count) : VECQ_OK;
+
+    if (status == VECQ_OK)
+        status = vecq_packed_codes(p, codes, err);
+    if (status == VECQ_OK)
+        status = vecq_const_read(p->scale, scale, err);
+    if (status == VECQ_OK)
+        packed_values(p, codes, scale, dst);
+    vecq_free(codes);
+    vecq_free(scale);
+    return status;
+}
+
+const vecq_packed *vecq_packed_of(const vecq_const *constant)
+{
+    return constant != NULL && constant->read == packed_read ? constant->origin : NULL;
+}
+
+static vecq_status packed_damaged(const vecq_node *node, const char *what, vecq_error *err)
+{
+    return vecq_error_set(
+        err, VECQ_ERR_FORMAT, "damaged packed weight '%s': %s",
+        node->n_outputs > 0 && node->outputs[0] != NULL ? node->outputs[0]->name : node->name, what);
+}
+
+static vecq_status packed_shape(const vecq_node *node, size_t index, vecq_const *out, vecq_error *err)
+{
+    const vecq_const *shape = input_constant(node, index, VECQ_DT_INT64, 1);
+
+    if (shape == NULL || shape->count > VECQ_MAX_RANK)
+        return packed_damaged(node, "the shape is not a constant int64 vector", err);
+    VECQ_TRY(vecq_const_read(shape, out->dims, err));
+    out->rank = (unsigned)shape->count;
+    if (!vecq_shape_count(out->dims, out->rank, &out->count) || out->count == 0)
+        return packed_damaged(node, "the shape is not one of a tensor with elements", err);
+    return VECQ_OK;
+}
+
+static vecq_status packed_fields(const vecq_node *node, vecq_packed *p, vecq_error *err)
+{
+    size_t cols;
+    unsigned f;
+
+    p->field[0] = input_constant(node, 0, VECQ_DT_UINT8, 2);
+    if (p->field[0] == NULL || p->field[0]->dims[1] < 1)
+        return packed_damaged(node, "a field is not a constant uint8 matrix", err);
+    cols = (size_t)p->field[0]->dims[1];
+    if (p->count % cols != 0 || !vecq_strips_exact(p->bits, p->count / cols, cols, &p->strips))
+        return packed_damaged(node, "the fields do not fit the shape", err);
+    for (f = 0; f < p->strips.n_fields; f++) {
+        p->field[f] = input_constant(node, f, VECQ_DT_UINT8, 2);
+        if (p->field[f] == NULL)
+            return packed_damaged(node, "a field is not a constant uint8 matrix", err);
+        if ((size_t)p->field[f]->dims[0] != p->strips.field[f].rows || (size_t)p->field[f]->dims[1] != cols)
+            return packed_damaged(node, "the fields do not fit the shape", err);
+    }
+    return VECQ_OK;
+}
+
+/* Ragged groups: scale [rows, G], group N with G = ceil(cols / N). */
+static vecq_status packed_ragged(const vecq_node *node, size_t index, vecq_packed *p, vecq_error *err)
+{
+    const vecq_const *group = input_constant(node, index, VECQ_DT_INT64, 1);
+    int64_t n = 0;
+    size_t rows, per_row;
+
+    p->scale = input_constant(node, p->strips.n_fields, VECQ_DT_FLOAT, 2);
+    if (p->scale == NULL || group == NULL || group->count != 1 || p->scale->count == 0)
+        return packed_damaged(node, "the scales do not fit the shape", err);
+    VECQ_TRY(vecq_const_read(group, &n, err));
+    rows = (size_t)p->scale->dims[0];
+    per_row = (size_t)p->scale->dims[1];
+    if (n < 1 || p->count % rows != 0)
+        return packed_damaged(node, "the scales do not fit the shape", err);
+    p->cols = p->count / rows;
+    p->group = (uint64_t)n > p->cols ? p->cols : (size_t)n;
+    p->n_slices = p->scale->count;
+    if ((p->cols + p->group - 1) / p->group != per_row)
+        return packed_damaged(node, "the scales do not fit the shape", err);
+    return VECQ_OK;
+}
+
+/* Slices of equal length: scale has one element, or the leading dimensions of the shape and ones behind them. */
+static vecq_status packed_scales(const vecq_node *node, const vecq_const *shape, vecq_packed *p, vecq_error *err)
+{
+    const vecq_value *value =
+        p->strips.n_fields < node->n_inputs ? node->inputs[p->strips.n_fields] : NULL;
+    const vecq_const *c = value != NULL ? value->constant : NULL;
+    unsigned axis = 0;
+
+    if (c == NULL || c->is_opaque || c->dtype != VECQ_DT_FLOAT || c->count == 0)
+        return packed_damaged(node, "the scales are not a constant float tensor", err);
+    if (c->count > 1) {
+        while (axis < c->rank && axis < shape->rank && c->dims[axis] == shape->dims[axis])
+            axis++;
+        while (axis < c->rank && c->dims[axis] == 1)
+            axis++;
+        if (c->rank != shape->rank || axis != c->rank)
+            return packed_damaged(node, "the scales do not fit the shape", err);
+    }
+    p->scale = c;
+    p->n_slices = c->count;
+    return VECQ_OK;
+}
+
+vecq_status vecq_packed_bind(vecq_ir *ir, vecq_node *node, vecq_error *err)
+{
+    vecq_decode_form form;
+    vecq_packed *p;
+    vecq_const *c;
+
+    if (strcmp(node->domain, VECQ_DOMAIN) != 0 || node->version != VECQ_DOMAIN_VERSION ||
+        !vecq_function_parse(node->op_type, &form) || node->n_outputs != 1 || node->outputs[0] == NULL)
+        return VECQ_OK;
+    p = vecq_arena_alloc(&ir->arena, 1, sizeof *p);
+    c = vecq_arena_alloc(&ir->arena, 1, sizeof *c);
+    if (p == NULL || c == NULL)
+        return vecq_error_memory(err, sizeof *p);
+    p->bits = form.bits;
+    vecq_strips_exact(form.bits, 1, 1, &p->strips); /* for the number of fields */
+    VECQ_TRY(packed_shape(node, p->strips.n_fields + 1, c, err));
+    p->count = c->count;
+    VECQ_TRY(packed_fields(node, p, err));
+    VECQ_TRY(form.is_ragged ? packed_ragged(node, p->strips.n_fields + 2, p, err)
+                            : packed_scales(node, c, p, err));
+    c->dtype = VECQ_DT_FLOAT;
+    c->n_stored = p->strips.n_bytes + p->n_slices * sizeof(float);
+    c->is_external = p->field[0]->is_external;
+    c->origin = p;
+    c->read = packed_read;
+    node->outputs[0]->constant = c;
+    node->outputs[0]->is_constant = 1;
+    return VECQ_OK;
+}

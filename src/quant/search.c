@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Branch and bound over the step s. With A = <v, w> and B = <v, v> of the codes at s,
+ *
+ *     g(s) = 2 A - s B = max over codes of (2 <v, a> - s <v, v>)        convex, piecewise linear, falling
+ *     max over s of A^2 / B = max over s of s g(s)
+ *
+ * so on [s1, s2] nothing exceeds the largest s * chord(s) of g's chord. docs/methods/search.md has the proofs
+ * and the error budget; keep both in step with this file.
+ */
+#include "quant/search.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "kernels/search/search.h"
+#include "quant/search_dd.h"
+#include "quant/search_sort.h"
+
+#define LEAF_EVENTS    40u
+#define ELEMENTS_SHARE 6u  /* fewer weights than this times the levels: a code per element is quicker */
+#define SPLITS_MAX     72u /* [s1, s2] within 2^-45 of each other, beginning from a ratio of 2^280 */
+#define START_MAX      24u
+#define EPSILON        0x1p-53
+/* Two values of A^2 / B this close (relative) are the same number, apart from the rounding of their dd sums.
+ */
+#define SAME 0x1p-92
+
+typedef struct search_state {
+    double step;      /* few mantissa bits: j * step is exact for every level */
+    double a;         /* A */
+    double bound;     /* not below g(step), whatever the rounding did */
+    uint64_t b4;      /* 4 B, exact */
+    uint64_t reached; /* pairs (i, j >= 1) with j * step <= a_i */
+    uint32_t *at;     /* levels: first index that reaches j; elements: code */
+} search_state;
+
+typedef struct search_event {
+    double ratio; /* a / j: the step at which `count` weights of value a reach level j */
+    double a;
+    uint32_t j, count;
+} search_event;
+
+typedef struct search_node {
+    const search_state *low, *high;
+    double bound;
+    unsigned depth;
+} search_node;
+
+typedef struct search {
+    const vecq_search_kernels *kernels;
+    unsigned bits;
+    uint32_t n, highest;     /* highest code, 2^(bits-1) - 1 */
+    uint32_t n_levels;       /* highest, rounded up to the kernels' multiple; 0: a code per element instead */
+    size_t stride, capacity; /* entries of `at`; events */
+    float *a;                /* ascending |w| */
+    double *tail, *tail_low; /* sums of a[i..n-1] as hi and lo */
+    double squares;          /* of a: a hint for the first step */
+    double window;           /* candidates below best by more than this share need no exact comparison */
+    double margin;           /* relative error of A and B together, for the bound */
+    search_event *events;
+    search_state states[START_MAX + SPLITS_MAX];
+    search_node stack[START_MAX + SPLITS_MAX];
+    const uint32_t *at_zero, *at_all; /* levels: positions for s -> 0 and s -> infinity */
+    size_t n_states;
+    double best;                          /* A^2 / B, 0 before the first state */
+    double best_num, best_den, best_step; /* a step with these codes, num / den exactly */
+    vecq_dd best_a;
+    uint64_t best_b4, best_reached;
+    int perfect; /* J_o = 0: smaller steps cannot be better */
+} search;
+
+/* ---- trial steps ---- */
+
+static double trial(const search *x, double s, unsigned up)
+{
+    uint64_t bits, unit = (uint64_t)1 << (x->bits - 1);
+
+    memcpy(&bits, &s, sizeof bits);
+    bits = (bits & ~(unit - 1)) + up * unit;
+    memcpy(&s, &bits, sizeof s);
+    return s;
+}
+
+/* ---- the incumbent ---- */
+
+static vecq_dd exact_a(const search *x, const search_state *state)
+{
+    vecq_dd sum = {0.0, 0.0};
+    uint32_t i;
+
+    if (x->n_levels == 0) {
+        for (i = 0; i < x->n; i++) {
+            vecq_dd s = vecq_dd_sum(sum.hi, (double)x->a[i] * ((double)state->at[i] + 0.5));
+            sum.hi = s.hi;
+            sum.lo += s.lo;
+        }
+        return vecq_dd_fast(sum.hi, sum.lo);
+    }
+    sum.hi = 0.5 * x->tail[0];
+    sum.lo = 0.5 * x->tail_low[0];
+    for (i = 0; i < x->n_levels; i++) {
+        vecq_dd s = vecq_dd_sum(sum.hi, x->tail[state->at[i]]);
+        sum.hi = s.hi;
+        sum.lo += s.lo + x->tail_low[state->at[i]];
+    }
+    return vecq_dd_fast(sum.hi, sum.lo);
+}
+
+/* Sign of a1^2 b2 - a2^2 b1; 0 when equal but for the rounding of a. */
+static int compare_exact(vecq_dd a1, vecq_dd b1, vecq_dd a2, vecq_dd b2)
+{
+    vecq_dd p = vecq_dd_mul(vecq_dd_mul(a1, a1), b2), q = vecq_dd_mul(vecq_dd_mul(a2, a2), b1);
+    double difference = (p.hi - q.hi) + (p.lo - q.lo);
+
+    if (fabs(difference) <= SAME * p.hi)
+        return 0;
+    return difference > 0.0 ? 1 : -1;
+}
+
+/* A^2 = B |w|^2: the codes have the direction of w, and no others can do better (Cauchy-Schwarz). */
+static int is_perfect(const search *x, vecq_dd a, uint64_t b4)
+{
+    vecq_dd squares = {0.0, 0.0}, four = {4.0, 0.0};
+    double f = 4.0 * a.hi * a.hi / (double)b4;
+    uint32_t i;
+
+    if (f < x->squares * (1.0 - ((double)x->n + 64.0) * EPSILON))
+        return 0;
+    for (i = x->n; i-- > 0;) {
+        vecq_dd s = vecq_dd_sum(squares.hi, (double)x->a[i] * (double)x->a[i]);
+        squares.hi = s.hi;
+        squares.lo += s.lo;
+    }
+    squares = vecq_dd_fast(squares.hi, squares.lo);
+    four = vecq_dd_mul(four, vecq_dd_mul(a, a));
+    squares = vecq_dd_mul(squares, vecq_dd_of(b4));
+    return fabs((four.hi - squares.hi) + (four.lo - squares.lo)) <= SAME * four.hi;
+}
+
+static int is_candidate(const search *x, double a, uint64_t b4)
+{
+    return 4.0 * a * a >= x->best * x->window * (double)b4;
+}
+
+static void offer(search *x, vecq_dd a, uint64_t b4, uint64_t reached, double num, double den)
+{
+    double step = num / den;
+    int order = 1;
+
+    if (x->best_b4 != 0)
+        order = compare_exact(a, vecq_dd_of(b4), x->best_a, vecq_dd_of(x->best_b4));
+    if (order < 0 || (order == 0 && step <= x->best_step))
+        return;
+    if (order > 0)
+        x->perfect = is_perfect(x, a, b4);
+    x->best_a = a;
+    x->best_b4 = b4;
+    x->best_reached = reached;
+    x->best = 4.0 * a.hi * a.hi / (double)b4;
+    x->best_num = num;
+    x->best_den = den;
+    x->best_step = step;
+}
+
+/* ---- states ---- */
+
+/* The state at `step`, between two others (NULL: none known on that side). */
+static void measure(search *x, double step, const search_state *below, const search_state *above,
+                    search_state *out)
+{
+    vecq_search_sums sums;
+    double b;
+
+    out->step = step;
+    if (x->n_levels != 0) {
+        x->kernels->levels(x->a, x->tail, x->n, step, x->n_levels, below != NULL ? below->at : x->at_zero,
+                           above != NULL ? above->at : x->at_all, out->at, &sums);
+        out->a = 0.5 * x->tail[0] + sums.a;
+    } else {
+        x->kernels->elements(x->a, x->n, step, x->highest, out->at, &sums);
+        out->a = sums.a;
+    }
+    out->b4 = x->n + 4 * sums.moment;
+    out->reached = sums.reached;
+    b = step * (0.25 * (double)out->b4);
+    out->bound = (2.0 * out->a - b) + x->margin * (2.0 * out->a + b);
+    x->n_states++;
+}
+
+static void evaluate(search *x, double step, const search_state *below, const search_state *above,
+                     search_state *out)
+{
+    measure(x, step, below, above, out);
+    if (is_candidate(x, out->a, out->b4))
+        offer(x, exact_a(x, out), out->b4, out->reached, step, 1.0);
+}
+
+/* ---- leaves ---- */
+
+static size_t list_levels(const search *x, const search_state *low, const search_state *high)
+{
+    search_event *events = x->events;
+    size_t count = 0;
+    uint32_t j, i, next;
+
+    for (j = 0; j < x->highest; j++) {
+        for (i = low->at[j]; i < high->at[j]; i = next) {
+            float a = x->a[i];
+
+            for (next = i + 1; next < high->at[j] && x->a[next] == a; next++)
+                ;
+            assert(count < x->capacity);
+            events[count++] = (search_event){(double)a / (double)(j + 1), (double)a, j + 1, next - i};
+        }
+    }
+    return count;
+}
+
+static size_t list_elements(const search *x, const search_state *low, const search_state *high)
+{
+    search_event *events = x->events;
+    size_t count = 0;
+    uint32_t i, j, next;
+
+    for (i = 0; i < x->n; i = next) {
+        float a = x->a[i];
+
+        next = i + 1;
+        if (low->at[i] == high->at[i])
+            continue;
+        while (next < x->n && x->a[next] == a)
+            next++;
+        for (j = high->at[i] + 1; j <= low->at[i]; j++) {
+            assert(count < x->capacity);
+            events[count++] = (search_event){(double)a / (double)j, (double)a, j, next - i};
+        }
+    }
+    return count;
+}
+
+/* Descending ratio. Different ratios differ by 2^-39 or more (24-bit weights, 15-bit levels), so the rounded
+ * quotients order and equate exactly as the fractions do. */
+static void sort_events(search_event *events, size_t count)
+{
+    size_t gap, i, at;
+
+    for (gap = 1; gap < count / 9; gap = 3 * gap + 1)
+        ;
+    for (; gap > 0; gap /= 3) {
+        for (i = gap; i < count; i++) {
+            search_event event = events[i];
+
+            for (at = i; at >= gap && events[at - gap].ratio < event.ratio; at -= gap)
+                events[at] = events[at - gap];
+            events[at] = event;
+        }
+    }
+}
+
+/* Every state between two trial steps, from the upper one down; both ends have been offered already. */
+static void sweep(search *x, const search_state *low, const search_state *high)
+{
+    size_t count = x->n_levels != 0 ? list_levels(x, low, high) : list_elements(x, low, high);
+    size_t i, summed = 0;
+    double a = high->a;
+    uint64_t b4 = high->b4, reached = high->reached;
+    vecq_dd exact = {0.0, 0.0};
+    int have_exact = 0;
+
+    sort_events(x->events, count);
+    for (i = 0; i < count; i++) {
+        const search_event *event = &x->events[i];
+
+        a += (double)event->count * event->a;
+        b4 += (uint64_t)8 * event->j * event->count;
+        reached += event->count;
+        if (i + 1 < count && event[1].ratio == event->ratio)
+            continue; /* no step separates them */
+        if (!is_candidate(x, a, b4))
+            continue;
+        if (!have_exact)
+            exact = exact_a(x, high);
+        have_exact = 1;
+        for (; summed <= i; summed++)
+            exact = vecq_dd_add(exact, vecq_dd_product((double)x->events[summed].count, x->events[summed].a));
+        offer(x, exact, b4, reached, event->a, (double)event->j);
+    }
+}
+
+/* ---- branches ---- */
+
+/* max of s * chord(s) over [s1, s2], evaluated at its place so that cancellation only moves the place. */
+static double bound_of(const search_state *low, const search_state *high)
+{
+    double s1 = low->step, s2 = high->step, g1 = low->bound, g2 = high->bound;
+    double slope = (g2 - g1) / (s2 - s1), u = s1 * g1 > s2 * g2 ? s1 * g1 : s2 * g2;
+
+    if (slope < 0.0) {
+        double s = 0.5 * (s1 - g1 / slope);
+
+        if (s > s1 && s < s2) {
+            double inside = s * (g1 + slope * (s - s1));
+            u = inside > u ? inside : u;
+        }
+    }
+    return u;
+}
+
+static int is_pruned(const search *x, const search_node *node)
+{
+    return node->bound * (1.0 + 32.0 * EPSILON) < x->best ||
+           (x->perfect && node->high->step <= x->best_step) || node->low->reached == node->high->reached;
+}
+
+static double middle(const search *x, const search_node *node)
+{
+    double s1 = node->low->step, s2 = node->high->step;
+    double s = trial(x, s2 > 2.0 * s1 ? sqrt(s1 * s2) : s1 + 0.5 * (s2 - s1), 0);
+
+    return s > s1 ? s : trial(x, s1, 1);
+}
+
+static search_node node_of(const search_state *low, const search_state *high, unsigned depth)
+{
+    search_node node = {low, high, bound_of(low, high), depth};
+
+    return node;
+}
+
+/* Depth first, the better child first. The state in the middle of a node lives in the slot of its depth: the
+ * first child is finished before the second is begun. */
+static void branch(search *x, size_t n_start)
+{
+    size_t top = 0, i, at;
+
+    for (i = 0; i + 1 < n_start; i++) { /* sorted, best last */
+        search_node node = node_of(&x->states[i], &x->states[i + 1], 0);
+
+        for (at = top++; at > 0 && x->stack[at - 1].bound > node.bound; at--)
+            x->stack[at] = x->stack[at - 1];
+        x->stack[at] = node;
+    }
+    while (top > 0) {
+        search_node node = x->stack[--top], left, right;
+        search_state *mid;
+        double s;
+
+        if (is_pruned(x, &node))
+            continue;
+        s = middle(x, &node);
+        if (node.low->reached - node.high->reached <= LEAF_EVENTS || s >= node.high->step) {
+            sweep(x, node.low, node.high);
+            continue;
+        }
+        assert(node.depth < SPLITS_MAX);
+        mid = &x->states[n_start + node.depth];
+        evaluate(x, s, node.low, node.high, mid);
+        left = node_of(node.low, mid, node.depth + 1);
+        right = node_of(mid, node.high, node.depth + 1);
+        x->stack[top++] = left.bound > right.bound ? right : left;
+        x->stack[top++] = left.bound > right.bound ? left : right;
+    }
+}
+
+/* ---- first guesses ---- */
+
+/* Adds a state at `step` to the ascending states[0..count-1], inside their range; returns the new count. */
+static size_t insert_state(search *x, size_t count, double step)
+{
+    search_state fresh = x->states[count];
+    size_t at = count;
+
+    while (at > 0 && x->states[at - 1].step > step)
+        at--;
+    if (at > 0 && x->states[at - 1].step == step)
+        return count;
+    evaluate(x, step, at > 0 ? &x->states[at - 1] : NULL, at < count ? &x->states[at] : NULL, &fresh);
+    memmove(&x->states[at + 1], &x->states[at], (count - at) * sizeof fresh);
+    x->states[at] = fresh;
+    return count + 1;
+}
+
+/* Steps in units of the root mean square that suit a Gaussian (methods: template), k = 2..16. */
+static const double gaussian_lambda[15] = {0.9957,  0.5860,  0.3352,  0.1881,  0.1041,
+                                           0.0569,  0.0308,  0.0165,  0.0088,  0.00465,
+                                           0.00245, 0.00129, 0.00068, 0.00035, 0.00018};
+
+static size_t start(search *x)
+{
+    double top = trial(x, (double)x->a[x->n - 1], 1), rms = sqrt(x->squares / (double)x->n), s, least;
+    size_t count = insert_state(x, 0, top);
+
+    s = trial(x, gaussian_lambda[x->bits - 2] * rms, 0);
+    if (s < top)
+        count = insert_state(x, count, s);
+    /* s g(s) <= s g(0) = s (2 highest + 1) sum|w|, so no smaller step reaches the incumbent */
+    least = x->best / ((double)(2 * x->highest + 1) * x->tail[0]);
+    least = trial(x, least * (1.0 - 0x1p-20), 0);
+    return insert_state(x, count, least);
+}
+
+/* ---- the step to return ---- */
+
+/* The limits of the best codes, low < s <= high (infinity for none). All products are exact. */
+static void best_limits(const search *x, double *low, double *high)
+{
+    double num = x->best_num, den = x->best_den, top = (double)x->highest;
+    uint32_t i;
+
+    *low = 0.0;
+    *high = INFINITY;
+    for (i = 0; i < x->n; i++) {
+        double a = (double)x->a[i], quotient = a * den / num;
+        double code = quotient < top ? floor(quotient) : top;
+
+        if (code * num > a * den)
+            code -= 1.0;
+        else if (code < top && (code + 1.0) * num <= a * den)
+            code += 1.0;
+        if (code < top)
+            *low = fmax(*low, a / (code + 1.0));
+        if (code > 0.0)
+            *high = fmin(*high, a / code);
+    }
+}
+
+/*
+ * alpha = A / B lies strictly inside the interval of the best codes; it is taken when the same codes hold
+ * at trial steps on both sides, 2^(bits-54) or more away. Else the middle: an interval is at least 2^-39
+ * wide, a thousand times what w * (1 / s) can be off.
+ */
+static double best_place(search *x)
+{
+    search_state *below = &x->states[0], *above = &x->states[1];
+    double alpha = 4.0 * x->best_a.hi / (double)x->best_b4, low, high;
+
+    measure(x, trial(x, alpha * (1.0 - 0x1p-37), 0), NULL, NULL, below);
+    measure(x, trial(x, alpha * (1.0 + 0x1p-37), 1), below, NULL, above);
+    if (below->reached == x->best_reached && above->reached == x->best_reached)
+        return alpha;
+    best_limits(x, &low, &high);
+    if (alpha > low * (1.0 + 0x1p-42) && alpha < high * (1.0 - 0x1p-42))
+        return alpha;
+    return isinf(high) ? 2.0 * low : low + 0.5 * (high - low);
+}
+
+/* ---- entry ---- */
+
+/* Sums from the largest weight down. tail is the rounded sum, tail_low the rest: the error of each addition
+ * is exact because the sum so far is not below the next weight. */
+static void sum_tails(search *x)
+{
+    double hi = 0.0, lo = 0.0, squares = 0.0;
+    uint32_t i;
+
+    x->tail[x->n] = 0.0;
+    x->tail_low[x->n] = 0.0;
+    for (i = x->n; i-- > 0;) {
+        double a = (double)x->a[i], sum = hi + a;
+        vecq_dd pair;
+
+        lo += a - (sum - hi);
+        hi = sum;
+        squares += a * a;
+        pair = vecq_dd_fast(hi, lo);
+        x->tail[i] = pair.hi;
+        x->tail_low[i] = pair.lo;
+    }
+    x->squares = squares;
+}
+
+/* Carves `count` entries of `size` bytes, 64-byte aligned, out of the one block; only counts when base is
+ * NULL. */
+static void *carve(unsigned char *base, size_t *used, size_t count, size_t size)
+{
+    void *memory = base != NULL ? base + *used : NULL;
+
+    *used += (count * size + VECQ_ALIGNMENT - 1) / VECQ_ALIGNMENT * VECQ_ALIGNMENT;
+    return memory;
+}
+
+static size_t lay_out(search *x, unsigned char *base)
+{
+    size_t used = 0, n = x->n, i;
+    uint32_t *at;
+
+    x->a = carve(base, &used, n + 1, sizeof *x->a);
+    x->tail = carve(base, &used, n + 1, sizeof *x->tail);
+    x->tail_low = carve(base, &used, n + 1, sizeof *x->tail_low);
+    x->events = carve(base, &used, x->capacity, sizeof *x->events);
+    at = carve(base, &used, (START_MAX + SPLITS_MAX + 2) * x->stride, sizeof *at);
+    if (base == NULL)
+        return used;
+    for (i = 0; i < START_MAX + SPLITS_MAX; i++)
+        x->states[i].at = at + i * x->stride;
+    if (x->n_levels != 0) {
+        uint32_t *zero = at + i * x->stride, *all = zero + x->stride;
+
+        for (i = 0; i < x->stride; i++) {
+            zero[i] = i < x->highest ? 0 : x->n;
+            all[i] = x->n;
+        }
+        x->at_zero = zero;
+        x->at_all = all;
+    }
+    return used;
+}
+
+static void prepare(search *x, size_t n, unsigned bits)
+{
+    size_t terms;
+
+    memset(x, 0, offsetof(search, states));
+    x->kernels = vecq_search_kernels_active();
+    x->bits = bits;
+    x->n = (uint32_t)n;
+    x->highest = ((uint32_t)1 << (bits - 1)) - 1;
+    x->n_levels = n < ELEMENTS_SHARE * (size_t)x->highest ? 0 : (x->highest + 7) / 8 * 8;
+    terms = x->n_levels != 0 ? x->n_levels : n;
+    x->stride = (terms + 15) / 16 * 16;
+    x->capacity = terms > LEAF_EVENTS ? terms : LEAF_EVENTS;
+    x->margin = ((double)terms / 4 + 64.0) * EPSILON;
+    x->window = 1.0 - (4.0 * (double)terms + 512.0) * EPSILON;
+    x->n_states = 0;
+    x->best = 0.0;
+    x->best_b4 = 0;
+    x->perfect = 0;
+}
+
+vecq_status vecq_search_step(const float *w, size_t n, unsigned bits, unsigned threads,
+                             vecq_search_result *out, vecq_error *err)
+{
+    const uint32_t pad = 0x7fffffffu;
+    unsigned char *memory;
+    size_t n_bytes;
+    search x;
+
+    (void)threads;
+    if (n == 0 || bits < 2 || bits > 16)
+        return vecq_error_set(err, VECQ_ERR_USAGE, "step search: %zu weights at %u bits", n, bits);
+    if (n > VECQ_SEARCH_N_MAX)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                              "step search: a slice of %zu weights; at most %u, use channels or groups", n,
+                              VECQ_SEARCH_N_MAX);
+    prepare(&x, n, bits);
+    n_bytes = lay_out(&x, NULL);
+    memory = vecq_alloc(n_bytes, 1);
+    if (memory == NULL)
+        return vecq_error_memory(err, n_bytes);
+    lay_out(&x, memory);
+    vecq_search_sort(w, n, (uint32_t *)(void *)x.a, (uint32_t *)(void *)x.tail);
+    memcpy(&x.a[n], &pad, sizeof pad);
+    sum_tails(&x);
+    branch(&x, start(&x));
+    out->step = best_place(&x);
+    out->vw = x.best_a.hi;
+    out->vv = 0.25 * (double)x.best_b4;
+    out->n_states = x.n_states;
+    vecq_free(memory);
+    return VECQ_OK;
+}

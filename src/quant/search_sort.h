@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sorting of absolute weights for the step search. */
+#ifndef VECQ_QUANT_SEARCH_SORT_H
+#define VECQ_QUANT_SEARCH_SORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* keys[n] = the bit patterns of |w[n]|, ascending (for floats >= 0 the order of the values). spare[n] is
+ * overwritten. */
+void vecq_search_sort(const float *w, size_t n, uint32_t *keys, uint32_t *spare);
+
+#endif
