@@ -102,7 +102,7 @@ typedef struct vecq_slice {
     double sigma;       /* population standard deviation of the slice */
     double step;        /* decision step s, thresholds at integer multiples; > 0 */
     double lambda;      /* step / sigma; 0 when sigma is 0 */
-    float scale;        /* alpha, distance of neighbouring levels; >= 0 */
+    float scale;        /* alpha, distance of neighbouring levels; >= 0; half of it is a float too */
     const float *table; /* VECQ_GRID_TABLE: 2^bits values, owned by whoever made the slice; else NULL */
 } vecq_slice;
 

@@ -147,8 +147,8 @@ typedef struct decode_shape {
     int is_final; /* dims are the tensor's own (in matrix order): no Reshape needed */
 } decode_shape;
 
-/* The scales of n slices stand along leading dimensions of the result; where the slices do not end at one, the
- * result is [n, length] and gets reshaped. */
+/* The scales of n slices stand along leading dimensions of the result; where the slices do not end at one,
+ * the result is [n, length] and gets reshaped. */
 static void shape_decode(const vecq_plan_item *item, decode_shape *out)
 {
     size_t n = 1;
@@ -199,7 +199,8 @@ static vecq_status pack_inputs(packer *p, const decode_shape *shape, const char 
 }
 
 /* The nodes of the body carry the weight's name, so that readers know what belongs together. */
-static vecq_status pack_inline(packer *p, vecq_decode_form form, const char *const *inputs, const char *output)
+static vecq_status pack_inline(packer *p, vecq_decode_form form, const char *const *inputs,
+                               const char *output)
 {
     vecq_message *nodes[VECQ_INLINE_NODES_MAX];
     const char *prefix = pack_name(p, "_v");
@@ -224,7 +225,8 @@ static vecq_status pack_weight(packer *p)
 {
     const vecq_plan_item *item = p->item;
     vecq_decode_form form = {item->bits, item->is_ragged};
-    restore_plan plan = {0, item->layout.is_transposed, item->layout.is_transposed && item->layout.is_reshaped,
+    restore_plan plan = {0, item->layout.is_transposed,
+                         item->layout.is_transposed && item->layout.is_reshaped,
                          item->dtype != VECQ_DT_FLOAT};
     const char *inputs[VECQ_FIELDS_MAX + 3], *output, *name = pack_name(p, "");
     vecq_message *call;
@@ -241,8 +243,8 @@ static vecq_status pack_weight(packer *p)
     } else {
         call = vecq_onnx_node(&p->edit->doc->arena, vecq_function_name(form), VECQ_DOMAIN, name, inputs,
                               vecq_function_inputs(form), &output, 1);
-        if (call == NULL || !vecq_function_call_attributes(call, form, p->edit->doc->ir.main->opset, item->count,
-                                                           item->layout.cols))
+        if (call == NULL || !vecq_function_call_attributes(call, form, p->edit->doc->ir.main->opset,
+                                                           item->count, item->layout.cols))
             return pack_oom(p);
         VECQ_TRY(pack_add(p, call));
     }

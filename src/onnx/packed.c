@@ -138,11 +138,12 @@ static vecq_status packed_ragged(const vecq_node *node, size_t index, vecq_packe
     return VECQ_OK;
 }
 
-/* Slices of equal length: scale has one element, or the leading dimensions of the shape and ones behind them. */
-static vecq_status packed_scales(const vecq_node *node, const vecq_const *shape, vecq_packed *p, vecq_error *err)
+/* Slices of equal length: scale has one element, or the leading dimensions of the shape and ones behind them.
+ */
+static vecq_status packed_scales(const vecq_node *node, const vecq_const *shape, vecq_packed *p,
+                                 vecq_error *err)
 {
-    const vecq_value *value =
-        p->strips.n_fields < node->n_inputs ? node->inputs[p->strips.n_fields] : NULL;
+    const vecq_value *value = p->strips.n_fields < node->n_inputs ? node->inputs[p->strips.n_fields] : NULL;
     const vecq_const *c = value != NULL ? value->constant : NULL;
     unsigned axis = 0;
 

@@ -9,8 +9,8 @@ typedef struct vecq_quantizer {
     vecq_method_info info;
     /* Fit the slice and, when codes is not NULL, encode it in the same pass over the data. out->method is set
      * by the caller. n > 0, bits within the method's range. */
-    vecq_status (*fit)(const vecq_fit_options *options, const float *w, size_t n, void *codes, vecq_slice *out,
-                       vecq_error *err);
+    vecq_status (*fit)(const vecq_fit_options *options, const float *w, size_t n, void *codes,
+                       vecq_slice *out, vecq_error *err);
     void (*encode)(const vecq_slice *slice, const float *w, size_t n, void *codes);
     void (*decode)(const vecq_slice *slice, const void *codes, size_t n, float *wq);
 } vecq_quantizer;

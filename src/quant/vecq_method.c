@@ -96,7 +96,9 @@ static vecq_status vecq_method_scale(double alpha, double top, float *scale, vec
             "weights too large: a scale of %g with levels up to %g leaves the range of float "
             "(scale the tensor down)",
             alpha, top);
-    *scale = (float)alpha;
+    /* Half of the scale is a float too, also among the denormals: DequantizeLinear needs it, as 2c + 1 times
+     * half the scale, and every format of a file shall decode to the same values. */
+    *scale = (float)(0.5 * alpha) * 2.0f;
     return VECQ_OK;
 }
 
