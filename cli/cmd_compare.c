@@ -514,7 +514,7 @@ const cli_command cli_cmd_compare = {
     "compare methods, modes and widths on a model or on samples",
     "Quantizes the weights of a model, or random samples, in every way asked for and prints what each one "
     "loses:\n"
-    "the mean lambda, the orientation loss J_o (beside that of a Gaussian at the same lambda), the angle in\n"
+    "the mean lambda, the orientation loss J_o (beside that of Gaussian weights), the angle in\n"
     "degrees, the modulus loss J_m per weight, the signal to noise ratio of everything together, the bits a\n"
     "weight takes (scales included), the entropy of the codes, and the seconds of fitting and encoding. "
     "Averages\n"

@@ -8,6 +8,7 @@
 
 #include "options.h"
 #include "progress.h"
+#include "report.h"
 #include "table.h"
 #include "text.h"
 
@@ -150,7 +151,7 @@ static compare_figures compare_figures_of(const cli_result *r)
 
     f.lambda = r->which->method->uses_lambda && r->sum.lambda > 0 ? r->sum.lambda / n : NAN;
     f.orientation = r->sum.orientation / n;
-    f.expected = f.lambda > 0 ? vecq_template_orientation(r->which->bits, f.lambda) : NAN;
+    f.expected = cli_expected_orientation(r->which->method->name, r->which->lambda, r->which->bits);
     f.angle = r->sum.angle / n;
     f.mse = r->sum.modulus / n;
     f.sqnr = 10 * log10(r->sum.power / r->sum.modulus);

@@ -11,7 +11,8 @@
 #include "table.h"
 #include "text.h"
 
-#define PROGRESS_BAR 24
+#define PROGRESS_BAR      24
+#define PROGRESS_INTERVAL 0.08 /* seconds between two lines: the eye needs no more */
 
 double cli_seconds(void)
 {
@@ -76,9 +77,12 @@ int cli_progress_report(void *context, const char *stage, const char *unit, uint
             progress->started = cli_seconds();
             progress->first = done;
         }
-        progress->shown = 1;
-        cli_interrupt_line_shown(1);
-        progress_draw(progress, unit, done < total ? done : total, total);
+        if (cli_seconds() - progress->drawn >= PROGRESS_INTERVAL) {
+            progress->shown = 1;
+            cli_interrupt_line_shown(1);
+            progress_draw(progress, unit, done < total ? done : total, total);
+            progress->drawn = cli_seconds();
+        }
     }
     return cli_interrupted() != 0;
 }

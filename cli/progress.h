@@ -10,6 +10,7 @@ typedef struct cli_progress {
     int shown;
     char stage[32];
     double started; /* of the stage, seconds */
+    double drawn;   /* when the line was last drawn */
     uint64_t first; /* what was done when the stage was first seen */
 } cli_progress;
 

@@ -12,6 +12,23 @@
 
 #define REPORT_REASONS 8 /* kinds of reasons that a summary lists */
 
+double cli_expected_orientation(const char *method, vecq_lambda_mode mode, unsigned bits)
+{
+    const vecq_method_info *info = method != NULL ? vecq_method_find(method) : NULL;
+    vecq_template best;
+
+    if (info == NULL || !info->uses_lambda || bits < 1 || bits > VECQ_BITS_MAX)
+        return NAN;
+    if (mode == VECQ_LAMBDA_TABLE)
+        return vecq_template_orientation(bits, vecq_lambda_table(bits));
+    return vecq_template_solve(bits, &best) == VECQ_OK ? best.orientation : NAN;
+}
+
+static double report_expected(const vecq_weight_info *w)
+{
+    return w->state == VECQ_WEIGHT_FLOAT ? NAN : cli_expected_orientation(w->method, w->lambda_mode, w->bits);
+}
+
 /* ---- JSON ---- */
 
 cJSON *cli_report_json_model(cJSON *object, const vecq_report *report)
@@ -50,7 +67,7 @@ static void report_json_quantization(cJSON *weight, const vecq_weight_info *w, c
     cli_json_number(q, "scale_min", kind != CLI_REPORT_PLAN ? (double)w->scale_min : NAN);
     cli_json_number(q, "scale_max", kind != CLI_REPORT_PLAN ? (double)w->scale_max : NAN);
     cli_json_number(q, "orientation", fitted ? w->loss.orientation : NAN);
-    cli_json_number(q, "expected_orientation", w->expected_orientation > 0 ? w->expected_orientation : NAN);
+    cli_json_number(q, "expected_orientation", report_expected(w));
     cli_json_number(q, "angle", fitted ? w->loss.angle : NAN);
     cli_json_number(q, "modulus", fitted ? w->loss.modulus : NAN);
     cli_json_number(q, "sqnr_db", fitted ? w->loss.sqnr_db : NAN);
@@ -153,7 +170,7 @@ static void report_row(cli_table *table, const vecq_weight_info *w)
     cli_table_format(table, "%u", w->bits);
     cli_table_number(table, "%.4f", w->lambda > 0 ? w->lambda : NAN);
     cli_table_number(table, "%.3g", w->loss.orientation);
-    cli_table_number(table, "%.3g", w->expected_orientation > 0 ? w->expected_orientation : NAN);
+    cli_table_number(table, "%.3g", report_expected(w));
     cli_table_number(table, "%.2f", w->loss.angle);
     cli_table_number(table, "%.1f", w->loss.sqnr_db);
     cli_table_format(table, "%" PRIu64, w->bytes_before);
@@ -254,8 +271,8 @@ void cli_report_print(FILE *out, const vecq_report *report, const vecq_save_resu
     report_table(out, report);
     for (i = 0; i < report->n_weights; i++)
         if (report->weights[i].state == VECQ_WEIGHT_QUANTIZED &&
-            report->weights[i].expected_orientation > 0) {
-            expected += report->weights[i].expected_orientation * (double)report->weights[i].elements;
+            !isnan(report_expected(&report->weights[i]))) {
+            expected += report_expected(&report->weights[i]) * (double)report->weights[i].elements;
             elements += (double)report->weights[i].elements;
         }
     if (report->n_quantized > 0)

@@ -112,6 +112,8 @@ static unsigned small_round(const small_float *type, float a)
     float scaled;
     unsigned base;
 
+    if (a == 0)
+        return 0;
     frexpf(a, &exponent);
     exponent -= 1; /* a = 1.x * 2^exponent */
     if (exponent < 1 - type->bias)
@@ -148,11 +150,20 @@ uint8_t vecq_fold_encode_small(vecq_dtype dtype, float value, int saturate)
     return (uint8_t)(sign | code);
 }
 
+/* Elements that lie together have a loop of their own, which compilers can vectorize. */
 #define LOAD(type, member, expression)                                                                       \
-    for (j = 0; j < n; j++) {                                                                                \
-        type x;                                                                                              \
-        memcpy(&x, p + j * step * sizeof x, sizeof x);                                                       \
-        dst->member[j] = (expression);                                                                       \
+    if (step == 1) {                                                                                         \
+        for (j = 0; j < n; j++) {                                                                            \
+            type x;                                                                                          \
+            memcpy(&x, p + j * sizeof x, sizeof x);                                                          \
+            dst->member[j] = (expression);                                                                   \
+        }                                                                                                    \
+    } else {                                                                                                 \
+        for (j = 0; j < n; j++) {                                                                            \
+            type x;                                                                                          \
+            memcpy(&x, p + j * step * sizeof x, sizeof x);                                                   \
+            dst->member[j] = (expression);                                                                   \
+        }                                                                                                    \
     }                                                                                                        \
     break
 

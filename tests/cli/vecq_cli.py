@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running the command, and ONNX files small enough to write by hand."""
+import functools
 import json
 import os
 import random
@@ -103,21 +104,59 @@ def node(op, inputs, outputs, name):
     return message(*[(1, i) for i in inputs], *[(2, o) for o in outputs], (3, name), (4, op))
 
 
+@functools.lru_cache(maxsize=None)
 def weights(n, seed=1):
     rng = random.Random(seed)
-    return [rng.gauss(0, 1) for _ in range(n)]
+    return tuple(rng.gauss(0, 1) for _ in range(n))
 
 
 def gemm_model(names=("w1", "w2"), size=64, values=None, opset=17):
     """input[1,size] -> MatMul(w) -> Add(bias) for each name -> output."""
     nodes, initializers, previous = [], [], "input"
     for i, name in enumerate(names):
-        data = values if values is not None and i == 0 else weights(size * size, i)
+        data = values if values is not None and i == 0 else weights(size * size, i % 3)
         initializers.append(tensor(name, (size, size), data))
-        initializers.append(tensor("bias%d" % i, (size,), weights(size, 100 + i)))
+        initializers.append(tensor("bias%d" % i, (size,), weights(size, 100)))
         nodes.append(node("MatMul", [previous, name], ["m%d" % i], "matmul%d" % i))
         nodes.append(node("Add", ["m%d" % i, "bias%d" % i], ["a%d" % i], "add%d" % i))
         previous = "a%d" % i
     graph = message(*[(1, n) for n in nodes], (2, "g"), *[(5, t) for t in initializers],
                     (11, value_info("input", (1, size))), (12, value_info(previous, (1, size))))
     return message((1, 8), (2, "test"), (7, graph), (8, message((2, opset))))
+
+
+def read_message(data):
+    """[(field number, int or bytes)]; what tests need of the wire format"""
+    out, at = [], 0
+
+    def read_varint():
+        nonlocal at
+        x = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            x |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return x
+
+    while at < len(data):
+        key = read_varint()
+        if key & 7 == 0:
+            out.append((key >> 3, read_varint()))
+        else:
+            size = {1: 8, 5: 4}[key & 7] if key & 7 in (1, 5) else read_varint()
+            out.append((key >> 3, data[at:at + size]))
+            at += size
+    return out
+
+
+def initializers(model):
+    """{name: raw bytes} of the main graph; name as bytes"""
+    graph = next(value for number, value in read_message(model) if number == 7)
+    found = {}
+    for number, value in read_message(graph):
+        if number == 5:
+            parts = dict(read_message(value))
+            found[parts[8]] = parts.get(9, b"")
+    return found

@@ -4,16 +4,18 @@
 
 Every operator of src/graph/fold_ops.def, at every version of its schema from opset 7 on, with every element type
 the schema allows there. test_fold_cases.c replays the file. Where onnxruntime can run a case too, its answer is
-compared and differences are listed, so that an oddity of one judge does not pass for the standard.
+compared and differences are listed, so that an oddity of one judge does not pass for the standard; where only it can
+(DequantizeLinear before version 19), its answer counts.
 
     python3 tests/onnx/make_fold_cases.py tests/unit/graph/fold_cases.bin      (needs onnx, onnxruntime)
 
 File, little-endian: "VQFC", u32 count, then cases:
-  str op, str note, u8 opset, u8 ulps (0: equal bits), u8 n_attrs, u8 n_inputs, u8 n_outputs, attrs, inputs, outputs
+  str op, str note, u8 first opset, u8 last opset, u8 ulps (0: equal bits), u8 n_attrs, u8 n_inputs, u8 n_outputs, attrs, inputs, outputs
   str: u8 length, bytes    attr: str name, u8 AttributeType, value (f32 | i64 | str | tensor | u16 n, items)
   tensor: u8 dtype (0: omitted), u8 rank, u32 dims, u32 n_bytes, dense packed bytes
 """
 import itertools
+import math
 import re
 import struct
 import sys
@@ -23,6 +25,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import TensorProto as T
 from onnx import defs, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -70,7 +73,7 @@ def ints(kind, shape, low=-5, high=6):
     """Small whole numbers that the type holds: exact in every float type."""
     if kind == "bool":
         return rng.integers(0, 2, shape).astype(np.bool_)
-    low = max(low, {"int2": -2}.get(kind, -5)) if not kind.startswith("uint") else 0
+    low = max(low, {"int2": -2}.get(kind, -5)) if not kind.startswith("uint") else max(low, 0)
     high = {"int2": 2, "uint2": 4, "float4e2m1": 4}.get(kind, high)
     low = max(low, -3) if kind == "float4e2m1" else low
     return rng.integers(low, high, shape).astype(NP[kind])
@@ -101,6 +104,7 @@ class Cases:
     def __init__(self):
         self.items = []
         self.left_out = []
+        self.by_runtime = 0
         self.disagreements = []
 
     def add(self, op, opset, inputs, attrs=None, outputs=1, ulps=0, note="", expected=None):
@@ -130,23 +134,48 @@ class Cases:
                 warnings.simplefilter("ignore")
                 found = [np.asarray(x) for x in ReferenceEvaluator(model).run(None, feeds)]
         except Exception as error:  # noqa: BLE001 - whatever the judge cannot do is listed
-            self.left_out.append((op, opset, note, f"{type(error).__name__}: {error}"[:150]))
-            return None
+            found = self.run_runtime(model, feeds)
+            if found is None or any(x.dtype.name not in NP and x.dtype.name != "float32" for x in found):
+                self.left_out.append((op, opset, note, f"{type(error).__name__}: {error}"[:150]))
+                return None
+            self.by_runtime += 1
+            return found
+        if op in ("ReduceSum", "ReduceSumSquare", "ReduceL1"):  # numpy widens small integers, the standard does not
+            found = [x.astype(inputs[0].dtype) for x in found]
         self.ask_runtime(model, feeds, found, op, opset, note)
         return found
 
-    def ask_runtime(self, model, feeds, found, op, opset, note):
+    def thin(self):
+        """One case for a run of versions with the same form (attributes, inputs); it is replayed at all of them."""
+        groups = {}
+        for item in self.items:
+            groups.setdefault((item[0], item[1]), []).append(item)
+        self.items = []
+        for group in groups.values():
+            form = lambda item: (sorted(item[4]), [x is None for x in item[5]])  # noqa: E731
+            for _, run in itertools.groupby(group, form):
+                run = list(run)
+                # What the newest known version allows, later ones do too.
+                until = NEWEST if run[-1] is group[-1] else run[-1][2]
+                self.items.append(run[0] + (until,))
+
+    @staticmethod
+    def run_runtime(model, feeds):
+        """onnxruntime's answer, unoptimized; None where it has no implementation."""
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            import onnxruntime as ort
-            options = ort.SessionOptions()
-            options.log_severity_level = 4
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-            other = ort.InferenceSession(model.SerializeToString(), options,
-                                         providers=["CPUExecutionProvider"]).run(None, feeds)
+            session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            return [np.asarray(x) for x in session.run(None, feeds)]
         except Exception:  # noqa: BLE001
+            return None
+
+    def ask_runtime(self, model, feeds, found, op, opset, note):
+        other = self.run_runtime(model, feeds)
+        if other is None:
             return
         for a, b in zip(found, other):
-            b = np.asarray(b)
             same = a.shape == b.shape and np.allclose(a.astype(np.float64), b.astype(np.float64), 1e-3, 1e-3,
                                                       equal_nan=True)
             if not same:
@@ -170,10 +199,10 @@ class Cases:
             out.extend(struct.pack("<BB", proto.data_type, len(proto.dims)))
             out.extend(struct.pack(f"<{len(proto.dims)}I", *proto.dims) + struct.pack("<I", len(raw)) + raw)
 
-        for op, note, opset, ulps, attrs, inputs, expected in self.items:
+        for op, note, opset, ulps, attrs, inputs, expected, until in self.items:
             text(op)
             text(note)
-            out.extend(struct.pack("<BBBBB", opset, ulps, len(attrs), len(inputs), len(expected)))
+            out.extend(struct.pack("<BBBBBB", opset, until, ulps, len(attrs), len(inputs), len(expected)))
             for name, value in attrs.items():
                 attr = helper.make_attribute(name, value) if not isinstance(value, onnx.AttributeProto) else value
                 text(name)
@@ -203,13 +232,6 @@ class Cases:
 C = Cases()
 
 
-def no_ints(values):
-    """An empty list attribute keeps its type."""
-    a = onnx.AttributeProto()
-    a.name, a.type = values, onnx.AttributeProto.INTS
-    return a
-
-
 # ---- same elements, other shape ----
 def moved(opset, since, name, values):
     """(attributes, extra inputs) of something that was an attribute before `since`."""
@@ -230,10 +252,10 @@ for v in versions("Reshape"):
     for t in types("Reshape", v):
         C.add("Reshape", v, [ints(t, (2, 3, 4)), i64(4, -1)], note=t)
     x = ints("float", (2, 3, 4))
-    for shape in ([0, 12], [0, -1], [3, 0, 2] if False else [2, 0, 4], [-1], [2, 3, 4, 1], [1, 0, 8] if False else [2, 3, 2, 2]):
+    for shape in ([0, 12], [0, -1], [2, 0, 4], [-1], [2, 3, 4, 1], [2, 3, 2, 2]):
         C.add("Reshape", v, [x, i64(*shape)], note=str(shape))
     C.add("Reshape", v, [ints("float", (1,)), np.zeros(0, np.int64)], note="scalar")
-    C.add("Reshape", v, [np.zeros((0, 3), np.float32), i64(3, 0) if v < 14 else i64(3, -1)], note="empty")
+    C.add("Reshape", v, [np.zeros((0, 3), np.float32), i64(0, 3)], note="empty")
     if v >= 14:
         C.add("Reshape", v, [np.zeros((0, 3), np.float32), i64(7, 0)], {"allowzero": 1}, note="allowzero")
 for v in versions("Flatten"):
@@ -471,7 +493,9 @@ for op, ulps in UNARY.items():
                 x = reals(t, (2, 6), low)
             else:
                 x = ints(t, (2, 6)) if t == "bool" else extremes(t, (2, 6))
-            C.add(op, v, [x], ulps=ulps, note=t)
+            # The judge rounds its Erf to float.
+            exact = [np.vectorize(math.erf, otypes=[np.float64])(x)] if (op, t) == ("Erf", "double") else None
+            C.add(op, v, [x], ulps=ulps, note=t, expected=exact)
         if op == "Round":
             C.add(op, v, [np.array([0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.49999997, 8388609.0], np.float32)], note="halves")
 for v in versions("Clip"):
@@ -491,7 +515,10 @@ SPECIAL = np.array([0.0, -0.0, 0.5, -1.5, 2.7, -2.7, 448.0, 464.0, 480.0, 57344.
                     -np.inf, np.nan, 6.1e-5, 3.3e38, 1.00048828125, 1.0009765625, 0.0068, 240.0, 248.0, 5.0, 0.25, 1.75])
 for v in versions("Cast"):
     names = [n for n in types("Cast", v) if n not in ("string",)]
+    rare = [n for n in names if n.startswith("float8") or n in SMALL]
     for source, target in itertools.product(names, names):
+        if (source in rare and target not in ("float", "int32", source)) or (target in rare and source not in FLOATS | {"int32"}):
+            continue
         if source in FLOATS or source.startswith("float"):
             x = np.array([0.0, -1.0, 1.0, 2.5, -3.0, 0.5, 1.5], np.float64).astype(NP[source])
             if target.startswith("u"):
@@ -530,7 +557,7 @@ for op in ("ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "Redu
             reduce(x, [1], t, ulps=1)
         x = ints("float", (2, 3, 4), 1, 5)
         for axes in (None, [0], [2, 0], [1, 2]) + (([-1], [-3, 1]) if v >= 11 else ()):
-            for keep in (0, 1):
+            for keep in (0, 1) if axes in (None, [2, 0]) else (0,):
                 reduce(x, axes, f"{axes} keep {keep}", ulps=1, keepdims=keep)
         reduce(reals("float", (3, 50), 0.5, 2.0) if op != "ReduceProd" else reals("float", (3, 5)), [1], "reals", ulps=8)
         if v >= since:
@@ -620,8 +647,12 @@ for v in versions("QuantizeLinear"):
 def main():
     listed = set(re.findall(r"^VECQ_FOLD_OP\((\w+),", (ROOT / "src/graph/fold_ops.def").read_text(), re.M))
     covered = {item[0] for item in C.items}
+    C.thin()
     size = C.write(sys.argv[1])
-    print(f"{len(C.items)} cases of {len(covered)} operators, {size} bytes")
+    if "-v" in sys.argv:
+        import collections
+        print(collections.Counter(i[0] for i in C.items))
+    print(f"{len(C.items)} cases of {len(covered)} operators, {size} bytes; {C.by_runtime} answers by the runtime alone")
     for row in C.left_out:
         print("no answer:", *row)
     for row in C.disagreements:

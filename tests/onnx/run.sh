@@ -1,0 +1,13 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Runs a test with the Python of $VECQ_PYTHON; says so and skips (77) when there is none or it lacks a package.
+python=${VECQ_PYTHON:-}
+if [ -z "$python" ]; then
+    echo "skipped: VECQ_PYTHON names no Python with tests/onnx/requirements.txt installed"
+    exit 77
+fi
+if ! "$python" -c 'import numpy, onnx, onnxruntime'; then
+    echo "skipped: $python lacks numpy, onnx or onnxruntime (tests/onnx/requirements.txt)"
+    exit 77
+fi
+exec "$python" "$@"
