@@ -69,12 +69,14 @@ run() { # NAME COMMAND...: build a program, run it, see what it was linked to
 mkdir "$work/user"
 cp "$here/CMakeLists.txt.user" "$work/user/CMakeLists.txt"
 cp "$here/use.c" "$work/user"
-"$CMAKE" -S "$work/user" -B "$work/user/build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$CC" \
-    >"$work/cmake.log" 2>&1 && "$CMAKE" --build "$work/user/build" >>"$work/cmake.log" 2>&1 || {
+if ! { "$CMAKE" -S "$work/user" -B "$work/user/build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$CC" &&
+    "$CMAKE" --build "$work/user/build"; } >"$work/cmake.log" 2>&1; then
     tail -n 30 "$work/cmake.log"
     fail "the CMake package does not work"
-}
-"$work/user/build/shared" && "$work/user/build/static" || fail "a program built by CMake does not run"
+fi
+if ! "$work/user/build/shared" || ! "$work/user/build/static"; then
+    fail "a program built by CMake does not run"
+fi
 echo "install: CMake package works"
 
 if [ -x "$prefix/bin/vecq" ]; then
