@@ -112,6 +112,8 @@ static unsigned small_round(const small_float *type, float a)
     float scaled;
     unsigned base;
 
+    if (a == 0)
+        return 0;
     frexpf(a, &exponent);
     exponent -= 1; /* a = 1.x * 2^exponent */
     if (exponent < 1 - type->bias)

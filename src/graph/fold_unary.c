@@ -91,6 +91,9 @@ static int unary_int(int op, int is_signed, block *x, size_t n)
         case VECQ_FOLD_SIGN:
             x->u[j] = negative ? UINT64_MAX : u != 0;
             break;
+        case VECQ_FOLD_ERF: /* ONNX allows it: 0, or past 3 the sign; toward zero */
+            x->i[j] = (int64_t)erf(is_signed ? (double)x->i[j] : (double)u);
+            break;
         case VECQ_FOLD_BIT_NOT:
             x->u[j] = ~u;
             break;

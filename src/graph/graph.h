@@ -106,7 +106,8 @@ struct vecq_value {
     const char *name;
     vecq_node *producer;  /* NULL for graph inputs and initializers */
     size_t output;        /* index in producer->outputs */
-    vecq_const *constant; /* initializer, or the tensor of the Constant node that makes it; else NULL */
+    vecq_const *constant; /* initializer, tensor of the Constant node that makes it, or decode of a packed weight that
+                             the document layer bound; else NULL */
     vecq_use *uses;       /* in document order, uses from nested graphs included */
     size_t n_uses, uses_capacity; /* uses is from vecq_alloc, released with the ir */
     size_t n_live_uses;           /* by nodes that are not dead: kept by passes that remove nodes */

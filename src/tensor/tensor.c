@@ -100,7 +100,8 @@ vecq_status vecq_tensor_create(vecq_dtype dtype, unsigned rank, const int64_t *d
                               vecq_dtype_name(dtype), rank);
     t.dtype = dtype;
     t.rank = rank;
-    memcpy(t.dims, dims, rank * sizeof *dims);
+    if (rank > 0)
+        memcpy(t.dims, dims, rank * sizeof *dims);
     t.n_bytes = vecq_dtype_bytes(dtype, t.count);
     if (t.n_bytes == 0 && t.count > 0)
         return vecq_error_memory(err, SIZE_MAX);

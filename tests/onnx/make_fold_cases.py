@@ -9,11 +9,12 @@ compared and differences are listed, so that an oddity of one judge does not pas
     python3 tests/onnx/make_fold_cases.py tests/unit/graph/fold_cases.bin      (needs onnx, onnxruntime)
 
 File, little-endian: "VQFC", u32 count, then cases:
-  str op, str note, u8 opset, u8 ulps (0: equal bits), u8 n_attrs, u8 n_inputs, u8 n_outputs, attrs, inputs, outputs
+  str op, str note, u8 first opset, u8 last opset, u8 ulps (0: equal bits), u8 n_attrs, u8 n_inputs, u8 n_outputs, attrs, inputs, outputs
   str: u8 length, bytes    attr: str name, u8 AttributeType, value (f32 | i64 | str | tensor | u16 n, items)
   tensor: u8 dtype (0: omitted), u8 rank, u32 dims, u32 n_bytes, dense packed bytes
 """
 import itertools
+import math
 import re
 import struct
 import sys
@@ -70,7 +71,7 @@ def ints(kind, shape, low=-5, high=6):
     """Small whole numbers that the type holds: exact in every float type."""
     if kind == "bool":
         return rng.integers(0, 2, shape).astype(np.bool_)
-    low = max(low, {"int2": -2}.get(kind, -5)) if not kind.startswith("uint") else 0
+    low = max(low, {"int2": -2}.get(kind, -5)) if not kind.startswith("uint") else max(low, 0)
     high = {"int2": 2, "uint2": 4, "float4e2m1": 4}.get(kind, high)
     low = max(low, -3) if kind == "float4e2m1" else low
     return rng.integers(low, high, shape).astype(NP[kind])
@@ -132,8 +133,24 @@ class Cases:
         except Exception as error:  # noqa: BLE001 - whatever the judge cannot do is listed
             self.left_out.append((op, opset, note, f"{type(error).__name__}: {error}"[:150]))
             return None
+        if op in ("ReduceSum", "ReduceSumSquare", "ReduceL1"):  # numpy widens small integers, the standard does not
+            found = [x.astype(inputs[0].dtype) for x in found]
         self.ask_runtime(model, feeds, found, op, opset, note)
         return found
+
+    def thin(self):
+        """One case for a run of versions with the same form (attributes, inputs); it is replayed at all of them."""
+        groups = {}
+        for item in self.items:
+            groups.setdefault((item[0], item[1]), []).append(item)
+        self.items = []
+        for group in groups.values():
+            form = lambda item: (sorted(item[4]), [x is None for x in item[5]])  # noqa: E731
+            for _, run in itertools.groupby(group, form):
+                run = list(run)
+                # What the newest known version allows, later ones do too.
+                until = NEWEST if run[-1] is group[-1] else run[-1][2]
+                self.items.append(run[0] + (until,))
 
     def ask_runtime(self, model, feeds, found, op, opset, note):
         try:
@@ -170,10 +187,10 @@ class Cases:
             out.extend(struct.pack("<BB", proto.data_type, len(proto.dims)))
             out.extend(struct.pack(f"<{len(proto.dims)}I", *proto.dims) + struct.pack("<I", len(raw)) + raw)
 
-        for op, note, opset, ulps, attrs, inputs, expected in self.items:
+        for op, note, opset, ulps, attrs, inputs, expected, until in self.items:
             text(op)
             text(note)
-            out.extend(struct.pack("<BBBBB", opset, ulps, len(attrs), len(inputs), len(expected)))
+            out.extend(struct.pack("<BBBBBB", opset, until, ulps, len(attrs), len(inputs), len(expected)))
             for name, value in attrs.items():
                 attr = helper.make_attribute(name, value) if not isinstance(value, onnx.AttributeProto) else value
                 text(name)
@@ -203,13 +220,6 @@ class Cases:
 C = Cases()
 
 
-def no_ints(values):
-    """An empty list attribute keeps its type."""
-    a = onnx.AttributeProto()
-    a.name, a.type = values, onnx.AttributeProto.INTS
-    return a
-
-
 # ---- same elements, other shape ----
 def moved(opset, since, name, values):
     """(attributes, extra inputs) of something that was an attribute before `since`."""
@@ -230,7 +240,7 @@ for v in versions("Reshape"):
     for t in types("Reshape", v):
         C.add("Reshape", v, [ints(t, (2, 3, 4)), i64(4, -1)], note=t)
     x = ints("float", (2, 3, 4))
-    for shape in ([0, 12], [0, -1], [3, 0, 2] if False else [2, 0, 4], [-1], [2, 3, 4, 1], [1, 0, 8] if False else [2, 3, 2, 2]):
+    for shape in ([0, 12], [0, -1], [2, 0, 4], [-1], [2, 3, 4, 1], [2, 3, 2, 2]):
         C.add("Reshape", v, [x, i64(*shape)], note=str(shape))
     C.add("Reshape", v, [ints("float", (1,)), np.zeros(0, np.int64)], note="scalar")
     C.add("Reshape", v, [np.zeros((0, 3), np.float32), i64(3, 0) if v < 14 else i64(3, -1)], note="empty")
@@ -471,7 +481,9 @@ for op, ulps in UNARY.items():
                 x = reals(t, (2, 6), low)
             else:
                 x = ints(t, (2, 6)) if t == "bool" else extremes(t, (2, 6))
-            C.add(op, v, [x], ulps=ulps, note=t)
+            # The judge rounds its Erf to float.
+            exact = [np.vectorize(math.erf, otypes=[np.float64])(x)] if (op, t) == ("Erf", "double") else None
+            C.add(op, v, [x], ulps=ulps, note=t, expected=exact)
         if op == "Round":
             C.add(op, v, [np.array([0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.49999997, 8388609.0], np.float32)], note="halves")
 for v in versions("Clip"):
@@ -491,7 +503,10 @@ SPECIAL = np.array([0.0, -0.0, 0.5, -1.5, 2.7, -2.7, 448.0, 464.0, 480.0, 57344.
                     -np.inf, np.nan, 6.1e-5, 3.3e38, 1.00048828125, 1.0009765625, 0.0068, 240.0, 248.0, 5.0, 0.25, 1.75])
 for v in versions("Cast"):
     names = [n for n in types("Cast", v) if n not in ("string",)]
+    rare = [n for n in names if n.startswith("float8") or n in SMALL]
     for source, target in itertools.product(names, names):
+        if (source in rare and target not in ("float", "int32", source)) or (target in rare and source not in FLOATS | {"int32"}):
+            continue
         if source in FLOATS or source.startswith("float"):
             x = np.array([0.0, -1.0, 1.0, 2.5, -3.0, 0.5, 1.5], np.float64).astype(NP[source])
             if target.startswith("u"):
@@ -620,7 +635,11 @@ for v in versions("QuantizeLinear"):
 def main():
     listed = set(re.findall(r"^VECQ_FOLD_OP\((\w+),", (ROOT / "src/graph/fold_ops.def").read_text(), re.M))
     covered = {item[0] for item in C.items}
+    C.thin()
     size = C.write(sys.argv[1])
+    if "-v" in sys.argv:
+        import collections
+        print(collections.Counter(i[0] for i in C.items))
     print(f"{len(C.items)} cases of {len(covered)} operators, {size} bytes")
     for row in C.left_out:
         print("no answer:", *row)

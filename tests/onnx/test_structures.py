@@ -400,14 +400,14 @@ def outputs(path, feeds, level=ort.GraphOptimizationLevel.ORT_ENABLE_ALL):
     return session.run(None, feeds)
 
 
-def close(a, b):
+def close(a, b, tolerance=1e-5):
     for p, q in zip(a, b):
         p, q = np.asarray(p, np.float64), np.asarray(q, np.float64)
         assert p.shape == q.shape, (p.shape, q.shape)
         assert np.all(np.isfinite(p) == np.isfinite(q))
         if p.size and np.any(p != q):
             worst = np.max(np.abs(p - q)) / max(np.max(np.abs(q)), 1e-30)
-            assert worst <= 1e-5, f"outputs differ by {worst:.2e} of the largest"
+            assert worst <= tolerance, f"outputs differ by {worst:.2e} of the largest"
 
 
 def state_shapes(model, feeds):
@@ -434,7 +434,8 @@ def check(name, options):
         opset = model.opset_import[0].version
         for extra in (["--format", "packed"], ["--format", "packed", "--inline"], ["--format", "qdq"]):
             path = os.path.join(folder, "q.onnx")
-            done = run_vecq("quantize", src, "-o", path, "-q", *extra, *options, ok=extra[-1] != "qdq")
+            # --strict: weights that DequantizeLinear cannot express would stay float and compare with nothing
+            done = run_vecq("quantize", src, "-o", path, "-q", "--strict", *extra, *options, ok=extra[-1] != "qdq")
             if done.returncode != 0:
                 assert "opset" in done.stderr or "DequantizeLinear" in done.stderr or "bits" in done.stderr, done.stderr
                 assert not os.path.exists(path)
@@ -446,7 +447,10 @@ def check(name, options):
             if model.ir_version < 4:
                 assert [i.name for i in written.graph.input] == list(feeds), "initializers left the inputs"
             close(outputs(path, feeds), want)
-            close(outputs(path, feeds, ort.GraphOptimizationLevel.ORT_DISABLE_ALL), want_plain)
+            # Without optimizations the runtime still removes the pair of Casts float32 -> float16 -> float32 around
+            # float16 weights, and so computes with unrounded ones.
+            close(outputs(path, feeds, ort.GraphOptimizationLevel.ORT_DISABLE_ALL), want_plain,
+                  1e-3 if name == "half" else 1e-5)
             back = os.path.join(folder, "u.onnx")
             run_vecq("unpack", path, "-o", back, "-q")
             onnx.checker.check_model(back)

@@ -38,7 +38,7 @@ BAD = [
     ("src/quant/vecq.c", '#include "search.h"\n', "no such header"),
     ("src/quant/vecq.c", '#include "../graph/graph.h"\n', "without"),
     ("src/quant/vecq.c", '#include "vecq/vecq.h"\n', "include what you need"),
-    ("src/quant/vecq.c", "#  include <vecq/model.h>\n", "onnx is not below quant"),
+    ("src/quant/vecq.c", "#  include <vecq/model.h>\n", "graph is not below quant"),
     ("src/kernels/decode/decode_ref.c", '#include "base/alloc.h"\n', "kernels are leaves"),
     ("src/kernels/decode/decode_ref.c", "#include <immintrin.h>\n", "immintrin.h"),
     ("src/quant/threads.c", "#include <omp.h>\n", "omp.h"),

@@ -221,8 +221,9 @@ static void test_refusals(void **state)
 {
     static const uint8_t zeros[64];
     vecq_arena arena = {0};
-    vecq_span raw = {zeros, 0};
-    vecq_message *t;
+    static const uint8_t nul_name[] = {'w', 0, 'x'};
+    vecq_span raw = {zeros, 0}, nul = {nul_name, sizeof nul_name};
+    vecq_message *t, *entry;
 
     (void)state;
     check_refused(bare(&arena, VECQ_DT_FLOAT, 3), "float32[3] needs 3 entries, but float_data has 0");
@@ -265,6 +266,13 @@ static void test_refusals(void **state)
     t = bare(&arena, VECQ_DT_FLOAT, 1);
     put(t, ONNX_TENSOR_DATA_LOCATION, ONNX_LOCATION_EXTERNAL);
     check_refused(t, "without a location");
+    t = bare(&arena, VECQ_DT_FLOAT, 1);
+    put(t, ONNX_TENSOR_DATA_LOCATION, ONNX_LOCATION_EXTERNAL);
+    entry = vecq_onnx_entry(&arena, "location", "");
+    assert_non_null(entry);
+    assert_true(vecq_message_set_bytes(entry, 1, nul));
+    assert_true(vecq_message_insert_child(t, SIZE_MAX, ONNX_TENSOR_EXTERNAL_DATA, entry));
+    check_refused(t, "holds a NUL byte");
     vecq_arena_clear(&arena);
 }
 

@@ -124,6 +124,9 @@ static void test_messages(void **state)
     /* graph { node {} node { attribute {} attribute { name: truncated } } } */
     check_says(SPAN("\x3a\x0a\x0a\x00\x0a\x06\x2a\x00\x2a\x02\x0a\x05"),
                "byte 10 in graph.node[1].attribute[1]: ", "5 bytes, but only 0");
+    /* fields of other numbers do not count: graph { node {} doc_string: "" node { name: truncated } } */
+    check_says(SPAN("\x3a\x08\x0a\x00\x52\x00\x0a\x02\x1a\x01"),
+               "byte 8 in graph.node[1]: ", "1 bytes, but only 0");
     check_says(SPAN("\x3a\x04\x12\x02"
                     "a\x00"),
                "byte 2 in graph: field name (2)", "NUL");
