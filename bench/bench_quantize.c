@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Speed of fitting and encoding with a given lambda, on one thread and an array larger than the last cache,
- * beside what the machine needs only to read that array. All series are interleaved, run by run, so that a
- * change of clock or a noisy neighbour hits them alike; medians are printed.
+ * Speed of fitting and encoding with a given lambda (vecq_quantize, the paper's table), on one thread and an
+ * array larger than the last cache, beside what the machine needs only to read that array. All series are
+ * interleaved, run by run, so that a change of clock or a noisy neighbour hits them alike; medians are
+ * printed.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "base/rng.h"
 #include "kernels/quantize/quantize.h"
 #include "vecq/cpu.h"
+#include "vecq/quant.h"
 
 #define BITS_MAX 8u
 #define RUNS_MAX 101u
@@ -52,32 +54,36 @@ static void bench_fill(float *w, size_t n)
         w[i] = w[i - period];
 }
 
-static void bench_level(bench *b, const vecq_quantize_kernels *table, level_series *s, unsigned run)
+/* The codes of real slices are fitted, so the steering kernel gets the step that the fit found. */
+static int bench_level(bench *b, const vecq_quantize_kernels *table, level_series *s, unsigned run)
 {
+    vecq_fit_options options;
+    vecq_slice slice;
     vecq_moments m;
     vecq_projection p;
-    double t;
-    unsigned bits;
+    double start = bench_seconds(), encoded;
 
-    for (bits = 1; bits <= BITS_MAX; bits++) {
-        double start = bench_seconds(), middle;
-
-        table->moments(b->w, b->n, &m);
-        middle = bench_seconds();
-        /* 0.1 / 2^bits of the range: all codes occur, as with a fitted step */
-        table->steer_u8(b->w, b->n, (double)(1u << bits) / (8.0 * 0.05), bits, b->codes, &p);
-        t = bench_seconds();
-        s->moments.seconds[run] = middle - start;
-        s->steer[bits].seconds[run] = t - middle;
-        s->fit_encode[bits].seconds[run] = t - start;
+    vecq_fit_options_default(&options);
+    options.lambda = VECQ_LAMBDA_TABLE;
+    table->moments(b->w, b->n, &m);
+    s->moments.seconds[run] = bench_seconds() - start;
+    for (options.bits = 1; options.bits <= BITS_MAX; options.bits++) {
         start = bench_seconds();
-        table->decode_u8(b->codes, b->n, 0.01f, bits, b->copy);
-        s->decode[bits].seconds[run] = bench_seconds() - start;
+        if (vecq_quantize(&options, b->w, b->n, b->codes, &slice, NULL) != VECQ_OK)
+            return 0;
+        encoded = bench_seconds();
+        s->fit_encode[options.bits].seconds[run] = encoded - start;
+        table->steer_u8(b->w, b->n, 1.0 / slice.step, options.bits, b->codes, &p);
+        start = bench_seconds();
+        s->steer[options.bits].seconds[run] = start - encoded;
+        table->decode_u8(b->codes, b->n, slice.scale, options.bits, b->copy);
+        s->decode[options.bits].seconds[run] = bench_seconds() - start;
         bench_sink += (uint64_t)m.finite + (uint64_t)p.vv;
     }
+    return 1;
 }
 
-static void bench_run(bench *b, unsigned run)
+static int bench_run(bench *b, unsigned run)
 {
     double start = bench_seconds();
     int level;
@@ -88,8 +94,12 @@ static void bench_run(bench *b, unsigned run)
     memcpy(b->copy, b->w, b->n * sizeof *b->w);
     b->memcpy.seconds[run] = bench_seconds() - start;
     for (level = 0; level < (int)VECQ_CPU_LEVELS; level++)
-        if (vecq_cpu_has((vecq_cpu_level)level) && vecq_quantize_kernels_at(level) != NULL)
-            bench_level(b, vecq_quantize_kernels_at(level), &b->level[level], run);
+        if (vecq_cpu_has((vecq_cpu_level)level) && vecq_quantize_kernels_at(level) != NULL) {
+            vecq_cpu_set_mask((vecq_cpu_level)level);
+            if (!bench_level(b, vecq_quantize_kernels_at(level), &b->level[level], run))
+                return 0;
+        }
+    return 1;
 }
 
 static void series_finish(series *s, unsigned runs)
@@ -202,7 +212,10 @@ int main(int argc, char **argv)
     memset(b.copy, 1, b.n * sizeof *b.copy);
     memset(b.codes, 1, b.n);
     for (run = 0; run < b.runs; run++)
-        bench_run(&b, run);
+        if (!bench_run(&b, run)) {
+            fprintf(stderr, "%s: quantizing failed\n", argv[0]);
+            return 1;
+        }
     bench_print(&b);
     vecq_free(b.w);
     vecq_free(b.copy);

@@ -16,7 +16,10 @@
  * evaluated once. Fails with VECQ_ERR_UNSUPPORTED, naming the operator, when one of the nodes is not in the
  * table (or in a form the table does not cover), and with VECQ_ERR_FORMAT when a node contradicts its
  * operator's rules. Intermediate tensors above `limit_bytes` are VECQ_ERR_UNSUPPORTED too: a hostile file can
- * ask for Expand to 2^40 elements.
+ * ask for Expand to 2^40 elements. So are results held at once above 4 x limit_bytes and more than
+ * 256 x limit_bytes read and written in all (a multiplication of MatMul counts as 8 bytes). Constants that
+ * lie in the document are not limited. Elements below 8 bits take a byte each until the end; the result is
+ * packed.
  */
 vecq_status vecq_fold_value(const vecq_value *value, size_t limit_bytes, vecq_tensor *out, vecq_error *err);
 

@@ -150,11 +150,20 @@ uint8_t vecq_fold_encode_small(vecq_dtype dtype, float value, int saturate)
     return (uint8_t)(sign | code);
 }
 
+/* Elements that lie together have a loop of their own, which compilers can vectorize. */
 #define LOAD(type, member, expression)                                                                       \
-    for (j = 0; j < n; j++) {                                                                                \
-        type x;                                                                                              \
-        memcpy(&x, p + j * step * sizeof x, sizeof x);                                                       \
-        dst->member[j] = (expression);                                                                       \
+    if (step == 1) {                                                                                         \
+        for (j = 0; j < n; j++) {                                                                            \
+            type x;                                                                                          \
+            memcpy(&x, p + j * sizeof x, sizeof x);                                                          \
+            dst->member[j] = (expression);                                                                   \
+        }                                                                                                    \
+    } else {                                                                                                 \
+        for (j = 0; j < n; j++) {                                                                            \
+            type x;                                                                                          \
+            memcpy(&x, p + j * step * sizeof x, sizeof x);                                                   \
+            dst->member[j] = (expression);                                                                   \
+        }                                                                                                    \
     }                                                                                                        \
     break
 

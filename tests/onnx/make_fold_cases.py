@@ -4,7 +4,8 @@
 
 Every operator of src/graph/fold_ops.def, at every version of its schema from opset 7 on, with every element type
 the schema allows there. test_fold_cases.c replays the file. Where onnxruntime can run a case too, its answer is
-compared and differences are listed, so that an oddity of one judge does not pass for the standard.
+compared and differences are listed, so that an oddity of one judge does not pass for the standard; where only it can
+(DequantizeLinear before version 19), its answer counts.
 
     python3 tests/onnx/make_fold_cases.py tests/unit/graph/fold_cases.bin      (needs onnx, onnxruntime)
 
@@ -24,6 +25,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import TensorProto as T
 from onnx import defs, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -102,6 +104,7 @@ class Cases:
     def __init__(self):
         self.items = []
         self.left_out = []
+        self.by_runtime = 0
         self.disagreements = []
 
     def add(self, op, opset, inputs, attrs=None, outputs=1, ulps=0, note="", expected=None):
@@ -131,8 +134,12 @@ class Cases:
                 warnings.simplefilter("ignore")
                 found = [np.asarray(x) for x in ReferenceEvaluator(model).run(None, feeds)]
         except Exception as error:  # noqa: BLE001 - whatever the judge cannot do is listed
-            self.left_out.append((op, opset, note, f"{type(error).__name__}: {error}"[:150]))
-            return None
+            found = self.run_runtime(model, feeds)
+            if found is None or any(x.dtype.name not in NP and x.dtype.name != "float32" for x in found):
+                self.left_out.append((op, opset, note, f"{type(error).__name__}: {error}"[:150]))
+                return None
+            self.by_runtime += 1
+            return found
         if op in ("ReduceSum", "ReduceSumSquare", "ReduceL1"):  # numpy widens small integers, the standard does not
             found = [x.astype(inputs[0].dtype) for x in found]
         self.ask_runtime(model, feeds, found, op, opset, note)
@@ -152,18 +159,23 @@ class Cases:
                 until = NEWEST if run[-1] is group[-1] else run[-1][2]
                 self.items.append(run[0] + (until,))
 
-    def ask_runtime(self, model, feeds, found, op, opset, note):
+    @staticmethod
+    def run_runtime(model, feeds):
+        """onnxruntime's answer, unoptimized; None where it has no implementation."""
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            import onnxruntime as ort
-            options = ort.SessionOptions()
-            options.log_severity_level = 4
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-            other = ort.InferenceSession(model.SerializeToString(), options,
-                                         providers=["CPUExecutionProvider"]).run(None, feeds)
+            session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            return [np.asarray(x) for x in session.run(None, feeds)]
         except Exception:  # noqa: BLE001
+            return None
+
+    def ask_runtime(self, model, feeds, found, op, opset, note):
+        other = self.run_runtime(model, feeds)
+        if other is None:
             return
         for a, b in zip(found, other):
-            b = np.asarray(b)
             same = a.shape == b.shape and np.allclose(a.astype(np.float64), b.astype(np.float64), 1e-3, 1e-3,
                                                       equal_nan=True)
             if not same:
@@ -243,7 +255,7 @@ for v in versions("Reshape"):
     for shape in ([0, 12], [0, -1], [2, 0, 4], [-1], [2, 3, 4, 1], [2, 3, 2, 2]):
         C.add("Reshape", v, [x, i64(*shape)], note=str(shape))
     C.add("Reshape", v, [ints("float", (1,)), np.zeros(0, np.int64)], note="scalar")
-    C.add("Reshape", v, [np.zeros((0, 3), np.float32), i64(3, 0) if v < 14 else i64(3, -1)], note="empty")
+    C.add("Reshape", v, [np.zeros((0, 3), np.float32), i64(0, 3)], note="empty")
     if v >= 14:
         C.add("Reshape", v, [np.zeros((0, 3), np.float32), i64(7, 0)], {"allowzero": 1}, note="allowzero")
 for v in versions("Flatten"):
@@ -545,7 +557,7 @@ for op in ("ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "Redu
             reduce(x, [1], t, ulps=1)
         x = ints("float", (2, 3, 4), 1, 5)
         for axes in (None, [0], [2, 0], [1, 2]) + (([-1], [-3, 1]) if v >= 11 else ()):
-            for keep in (0, 1):
+            for keep in (0, 1) if axes in (None, [2, 0]) else (0,):
                 reduce(x, axes, f"{axes} keep {keep}", ulps=1, keepdims=keep)
         reduce(reals("float", (3, 50), 0.5, 2.0) if op != "ReduceProd" else reals("float", (3, 5)), [1], "reals", ulps=8)
         if v >= since:
@@ -640,7 +652,7 @@ def main():
     if "-v" in sys.argv:
         import collections
         print(collections.Counter(i[0] for i in C.items))
-    print(f"{len(C.items)} cases of {len(covered)} operators, {size} bytes")
+    print(f"{len(C.items)} cases of {len(covered)} operators, {size} bytes; {C.by_runtime} answers by the runtime alone")
     for row in C.left_out:
         print("no answer:", *row)
     for row in C.disagreements:
