@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vecq quantize: post-training quantization of a model file. */
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,7 +56,8 @@ static const cli_option options[] = {
      "file would pass 2 GiB), yes, no (default auto)"},
     {OPTION_DRY_RUN, "dry-run", NULL,
      "write nothing; print every weight, what would happen to it,\nand why not"},
-    {OPTION_STRICT, "strict", NULL, "fail when a selected weight would stay in float"},
+    {OPTION_STRICT, "strict", NULL,
+     "fail when a selected weight would stay in float, or a GLOB\nmatches nothing"},
     {OPTION_JSON, "json", NULL, "print one JSON object instead of the table (docs/json.md)"},
     {'j', "threads", "N", "processors to use; 0 is all (default 0). The result is the\nsame for any number"},
     {OPTION_CPU, "cpu", "LEVEL",
@@ -326,11 +328,45 @@ static void quantize_json(const quantize_job *job, const vecq_quantize_options *
     cli_json_print(json, out);
 }
 
+static int quantize_glob_matches(const char *glob, const vecq_report *report)
+{
+    size_t i;
+
+    for (i = 0; i < report->n_weights; i++)
+        if (fnmatch(glob, report->weights[i].name, 0) == 0 || fnmatch(glob, report->weights[i].node, 0) == 0)
+            return 1;
+    return 0;
+}
+
+/* A glob that matches nothing is a typing error more often than not. CLI_FAILED if --strict makes it one. */
+static int quantize_check_globs(const quantize_job *job, const vecq_report *report)
+{
+    size_t n = job->n_rules + job->n_include + job->n_exclude, i, unmatched = 0;
+
+    for (i = 0; i < n; i++) {
+        const char *option = i < job->n_rules                    ? "layer"
+                             : i < job->n_rules + job->n_include ? "include"
+                                                                 : "exclude";
+        const char *glob = i < job->n_rules ? job->rules[i].glob
+                           : i < job->n_rules + job->n_include
+                               ? job->include[i - job->n_rules]
+                               : job->exclude[i - job->n_rules - job->n_include];
+
+        if (quantize_glob_matches(glob, report))
+            continue;
+        cli_error("%s: %s--%s '%s' matches no tensor and no node", job->input,
+                  job->strict ? "" : "warning: ", option, glob);
+        unmatched++;
+    }
+    return job->strict && unmatched > 0 ? CLI_FAILED : CLI_CONTINUE;
+}
+
 static int quantize_plan(const quantize_job *job, const vecq_quantize_options *o, vecq_model *model)
 {
     vecq_error err = VECQ_ERROR_INIT;
     vecq_report *report = NULL;
     size_t left;
+    int status;
 
     if (vecq_model_plan(model, o, &report, &err) != VECQ_OK)
         return cli_failed(job->input, &err);
@@ -339,13 +375,14 @@ static int quantize_plan(const quantize_job *job, const vecq_quantize_options *o
     else if (!job->quiet)
         cli_report_print_plan(stdout, report, o->format);
     left = report->n_selected_float;
+    status = quantize_check_globs(job, report);
     vecq_report_free(report);
     if (job->strict && left > 0) {
         cli_error("%s: %zu selected weight%s would stay in float (--strict)", job->input, left,
                   left == 1 ? "" : "s");
-        return cli_finish_output(stdout, CLI_FAILED);
+        status = CLI_FAILED;
     }
-    return cli_finish_output(stdout, CLI_DONE);
+    return cli_finish_output(stdout, status == CLI_CONTINUE ? CLI_DONE : status);
 }
 
 static int quantize_write(const quantize_job *job, vecq_quantize_options *o, vecq_model *model)
@@ -365,6 +402,11 @@ static int quantize_write(const quantize_job *job, vecq_quantize_options *o, vec
     o->progress_context = &progress;
     status = vecq_model_quantize(model, o, &report, &err);
     if (status == VECQ_OK) {
+        cli_progress_end(&progress);
+        if (quantize_check_globs(job, report) != CLI_CONTINUE) {
+            vecq_report_free(report);
+            return CLI_FAILED;
+        }
         vecq_save_options_default(&save);
         save.external_data = job->external;
         save.progress = cli_progress_report;

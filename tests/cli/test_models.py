@@ -19,7 +19,7 @@ class Models(vecq_cli.Case):
                 check(model)
 
     def test_plan_agrees_with_result(self):
-        self.each(8 << 20, self.check_plan_agrees_with_result)
+        self.each(4 << 20, self.check_plan_agrees_with_result)
 
     def check_plan_agrees_with_result(self, model):
         plan = self.json("quantize", model, "-b", "4", "--dry-run", "--json")
@@ -39,7 +39,7 @@ class Models(vecq_cli.Case):
                          sum(w["bytes_after"] for w in report["weights"] if w["state"] == "quantized"))
 
     def test_inspect_sees_what_was_done_and_unpack_undoes_it(self):
-        self.each(8 << 20, self.check_inspect_sees_what_was_done_and_unpack_undoes_it)
+        self.each(4 << 20, self.check_inspect_sees_what_was_done_and_unpack_undoes_it)
 
     def check_inspect_sees_what_was_done_and_unpack_undoes_it(self, model):
         packed, floats = self.path("packed.onnx"), self.path("floats.onnx")

@@ -117,6 +117,16 @@ class Quantize(vecq_cli.Case):
         self.assertIn("no weight", self.refused(1, "quantize", self.model, "--exclude", "*", "-o", self.path("none")))
         self.assertFalse(os.path.exists(self.path("none")))
 
+    def test_globs_that_match_nothing(self):
+        for option in ("--layer=x*=bits:2", "--exclude=x*"):
+            done = self.ok("quantize", self.model, option, "-o", self.path("x.onnx"))
+            self.assertRegex(done.stderr.decode(), r"^vecq: .*: warning: --\w+ 'x\*' matches no tensor and no node\n$")
+            os.remove(self.path("x.onnx"))
+            self.assertIn("matches no", self.refused(1, "quantize", self.model, option, "--strict", "-o", self.path("x.onnx")))
+            self.assertFalse(os.path.exists(self.path("x.onnx")))
+            self.assertEqual(vecq_cli.run("quantize", self.model, option, "--strict", "--dry-run").returncode, 1)
+        self.assertEqual(self.ok("quantize", self.model, "--layer", "add1=keep", "--dry-run").stderr, b"")
+
     def test_preset_gives_way_to_options(self):
         report, weights = self.quantize("-g", "group:8", "--preset", "paper")
         self.assertEqual((report["options"]["granularity"], report["options"]["lambda"], report["options"]["biases"]),
