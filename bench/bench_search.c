@@ -76,9 +76,11 @@ static int ascending(const void *p, const void *q)
     return (a > b) - (a < b);
 }
 
-static double median_time(slices *s, unsigned threads, int runs)
+/* Median wall-clock time; *cpu is the processor time of all runs together, divided by their number. */
+static double median_time(slices *s, unsigned threads, int runs, double *cpu)
 {
     double times[RUNS_MAX];
+    clock_t cpu_begin = clock();
     vecq_error err = VECQ_ERROR_INIT;
     int r;
 
@@ -91,6 +93,7 @@ static double median_time(slices *s, unsigned threads, int runs)
         }
         times[r] = seconds() - begin;
     }
+    *cpu = (double)(clock() - cpu_begin) / (double)CLOCKS_PER_SEC / (double)runs;
     qsort(times, (size_t)runs, sizeof *times, ascending);
     return times[runs / 2];
 }
@@ -116,18 +119,19 @@ static void report(slices *s, unsigned threads, int runs, const char *name)
     int level;
 
     for (level = VECQ_CPU_LEVELS - 1; level >= 0; level--) {
-        double t;
+        double t, cpu;
 
         if (!vecq_cpu_has((vecq_cpu_level)level))
             continue;
         vecq_cpu_set_mask((vecq_cpu_level)level);
-        t = median_time(s, threads, runs);
+        t = median_time(s, threads, runs, &cpu);
         for (i = sum = most = 0; i < s->n_slices; i++) {
             sum += s->n_states[i];
             most = s->n_states[i] > most ? s->n_states[i] : most;
         }
-        printf("%-10s %8zu slices %2u bits  %-7s %8.4f s  %7.2f ns/weight  states %.0f mean %zu max\n", name,
-               s->n_slices, s->bits, vecq_cpu_level_name((vecq_cpu_level)level), t,
+        printf("%-10s %8zu slices %2u bits  %-7s %8.4f s  (cpu %.4f s)  %7.2f ns/weight  states %.0f mean "
+               "%zu max\n",
+               name, s->n_slices, s->bits, vecq_cpu_level_name((vecq_cpu_level)level), t, cpu,
                t * 1e9 / (double)s->n_weights, (double)sum / (double)s->n_slices, most);
         fflush(stdout);
     }
@@ -155,6 +159,7 @@ int main(int argc, char **argv)
     static const unsigned defaults[] = {2, 3, 4, 6, 8};
     int n_bits = argc > 3 ? argc - 3 : (int)(sizeof defaults / sizeof *defaults);
     slices s = {0};
+    double t, cpu;
 
     runs = runs < 1 ? 1 : runs > RUNS_MAX ? RUNS_MAX : runs;
     s.begin = vecq_alloc(8001, sizeof *s.begin);
@@ -167,8 +172,9 @@ int main(int argc, char **argv)
         cut(&s, 8000);
         fill(s.w, s.n_weights, kind);
         s.sort_only = 1;
-        printf("%-10s %8zu slices sorting alone %.4f s (%u threads, %d runs)\n", names[kind], s.n_slices,
-               median_time(&s, threads, runs), vecq_threads_resolve(threads), runs);
+        t = median_time(&s, threads, runs, &cpu);
+        printf("%-10s %8zu slices sorting alone %.4f s  (cpu %.4f s)  %u threads, %d runs\n", names[kind],
+               s.n_slices, t, cpu, vecq_threads_resolve(threads), runs);
         s.sort_only = 0;
         for (arg = 0; arg < n_bits; arg++) {
             s.bits = argc > 3 ? (unsigned)atoi(argv[3 + arg]) : defaults[arg];

@@ -21,11 +21,18 @@
 #include "quant/search_dd.h"
 #include "quant/search_sort.h"
 
-#define LEAF_EVENTS    40u
-#define ELEMENTS_SHARE 6u  /* fewer weights than this times the levels: a code per element is quicker */
-#define SPLITS_MAX     72u /* [s1, s2] within 2^-45 of each other, beginning from a ratio of 2^280 */
-#define START_MAX      24u
-#define EPSILON        0x1p-53
+#ifndef LEAF_EVENTS
+#define LEAF_EVENTS 40u
+#endif
+#ifndef ELEMENTS_SHARE
+#define ELEMENTS_SHARE 6u
+#endif
+#define SPLITS_MAX 72u /* [s1, s2] within 2^-45 of each other, beginning from a ratio of 2^280 */
+#define START_MAX  24u
+#ifndef PARTS
+#define PARTS 4
+#endif
+#define EPSILON 0x1p-53
 /* Two values of A^2 / B this close (relative) are the same number, apart from the rounding of their dd sums.
  */
 #define SAME 0x1p-92
@@ -33,6 +40,7 @@
 typedef struct search_state {
     double step;      /* few mantissa bits: j * step is exact for every level */
     double a;         /* A */
+    double spread;    /* sum of a^2 / j over the pairs (a, j) reached */
     double bound;     /* not below g(step), whatever the rounding did */
     uint64_t b4;      /* 4 B, exact */
     uint64_t reached; /* pairs (i, j >= 1) with j * step <= a_i */
@@ -58,7 +66,9 @@ typedef struct search {
     uint32_t n_levels;       /* highest, rounded up to the kernels' multiple; 0: a code per element instead */
     size_t stride, capacity; /* entries of `at`; events */
     float *a;                /* ascending |w| */
-    double *tail, *tail_low; /* sums of a[i..n-1] as hi and lo */
+    vecq_search_tail *tail;  /* sums of a[i..n-1] and squares */
+    double *tail_low;        /* tail[i].sum + tail_low[i] is the sum to twice the precision */
+    double *reciprocal;      /* levels: 1 / j from j = 1; elements: sums of that, from j = 0 */
     double squares;          /* of a: a hint for the first step */
     double window;           /* candidates below best by more than this share need no exact comparison */
     double margin;           /* relative error of A and B together, for the bound */
@@ -101,10 +111,10 @@ static vecq_dd exact_a(const search *x, const search_state *state)
         }
         return vecq_dd_fast(sum.hi, sum.lo);
     }
-    sum.hi = 0.5 * x->tail[0];
+    sum.hi = 0.5 * x->tail[0].sum;
     sum.lo = 0.5 * x->tail_low[0];
     for (i = 0; i < x->n_levels; i++) {
-        vecq_dd s = vecq_dd_sum(sum.hi, x->tail[state->at[i]]);
+        vecq_dd s = vecq_dd_sum(sum.hi, x->tail[state->at[i]].sum);
         sum.hi = s.hi;
         sum.lo += s.lo + x->tail_low[state->at[i]];
     }
@@ -178,14 +188,16 @@ static void measure(search *x, double step, const search_state *below, const sea
 
     out->step = step;
     if (x->n_levels != 0) {
-        x->kernels->levels(x->a, x->tail, x->n, step, x->n_levels, below != NULL ? below->at : x->at_zero,
-                           above != NULL ? above->at : x->at_all, out->at, &sums);
-        out->a = 0.5 * x->tail[0] + sums.a;
+        x->kernels->levels(x->a, x->tail, x->reciprocal, x->n, step, x->n_levels,
+                           below != NULL ? below->at : x->at_zero, above != NULL ? above->at : x->at_all,
+                           out->at, &sums);
+        out->a = 0.5 * x->tail[0].sum + sums.a;
     } else {
-        x->kernels->elements(x->a, x->n, step, x->highest, out->at, &sums);
+        x->kernels->elements(x->a, x->reciprocal, x->n, step, x->highest, out->at, &sums);
         out->a = sums.a;
     }
     out->b4 = x->n + 4 * sums.moment;
+    out->spread = sums.spread;
     out->reached = sums.reached;
     b = step * (0.25 * (double)out->b4);
     out->bound = (2.0 * out->a - b) + x->margin * (2.0 * out->a + b);
@@ -295,9 +307,8 @@ static void sweep(search *x, const search_state *low, const search_state *high)
 /* ---- branches ---- */
 
 /* max of s * chord(s) over [s1, s2], evaluated at its place so that cancellation only moves the place. */
-static double bound_of(const search_state *low, const search_state *high)
+static double chord_bound(double s1, double g1, double s2, double g2)
 {
-    double s1 = low->step, s2 = high->step, g1 = low->bound, g2 = high->bound;
     double slope = (g2 - g1) / (s2 - s1), u = s1 * g1 > s2 * g2 ? s1 * g1 : s2 * g2;
 
     if (slope < 0.0) {
@@ -307,6 +318,44 @@ static double bound_of(const search_state *low, const search_state *high)
             double inside = s * (g1 + slope * (s - s1));
             u = inside > u ? inside : u;
         }
+    }
+    return u;
+}
+
+/*
+ * Between two states g(s) = 2 A2 - s B2 + sum of 2 j (r - s)^+ over the events, at r = a / j, and
+ * (r - s)^+ = (|r - s| + r - s) / 2. With the total weight W = B1 - B2, the mean m and the variance v of r
+ * (weights 2 j), Cauchy-Schwarz bounds the sum by W (sqrt(v + (m - s)^2) + m - s) / 2: events that lie spread
+ * over the interval, not heaped at its ends as the chord has to assume. The chords between such bounds at
+ * PARTS + 1 places bound the convex g.
+ */
+static double bound_of(const search *x, const search_state *low, const search_state *high)
+{
+    double s1 = low->step, s2 = high->step, weight = 0.25 * (double)(low->b4 - high->b4);
+    double b1 = 0.25 * (double)low->b4, b2 = 0.25 * (double)high->b4;
+    double moment = 2.0 * (low->a - high->a), mean = moment / weight, error, variance, slack;
+    double slope = (high->bound - low->bound) / (s2 - s1), previous = low->bound, s = s1, u = 0.0;
+    unsigned i;
+
+    if (low->b4 == high->b4)
+        return chord_bound(s1, low->bound, s2, high->bound);
+    error = 4.0 * x->margin * low->a;
+    variance = 2.0 * (low->spread - high->spread) - moment * mean;
+    variance += 8.0 * x->margin * low->spread + error * (2.0 * mean + error / weight);
+    variance = variance > 0.0 ? variance / weight : 0.0;
+    slack = 4.0 * x->margin * (2.0 * low->a + s2 * b1);
+    for (i = 1; i <= PARTS; i++) {
+        double next = i < PARTS ? s1 + (s2 - s1) * ((double)i / PARTS) : s2;
+        double chord = i < PARTS ? low->bound + slope * (next - s1) : high->bound;
+        double off = mean - next;
+        double g = 2.0 * high->a - next * b2 + 0.5 * weight * (sqrt(variance + off * off) + off) + slack;
+        double v;
+
+        g = g < chord ? g : chord;
+        v = chord_bound(s, previous, next, g);
+        u = v > u ? v : u;
+        s = next;
+        previous = g;
     }
     return u;
 }
@@ -325,9 +374,9 @@ static double middle(const search *x, const search_node *node)
     return s > s1 ? s : trial(x, s1, 1);
 }
 
-static search_node node_of(const search_state *low, const search_state *high, unsigned depth)
+static search_node node_of(const search *x, const search_state *low, const search_state *high, unsigned depth)
 {
-    search_node node = {low, high, bound_of(low, high), depth};
+    search_node node = {low, high, bound_of(x, low, high), depth};
 
     return node;
 }
@@ -339,7 +388,7 @@ static void branch(search *x, size_t n_start)
     size_t top = 0, i, at;
 
     for (i = 0; i + 1 < n_start; i++) { /* sorted, best last */
-        search_node node = node_of(&x->states[i], &x->states[i + 1], 0);
+        search_node node = node_of(x, &x->states[i], &x->states[i + 1], 0);
 
         for (at = top++; at > 0 && x->stack[at - 1].bound > node.bound; at--)
             x->stack[at] = x->stack[at - 1];
@@ -360,8 +409,8 @@ static void branch(search *x, size_t n_start)
         assert(node.depth < SPLITS_MAX);
         mid = &x->states[n_start + node.depth];
         evaluate(x, s, node.low, node.high, mid);
-        left = node_of(node.low, mid, node.depth + 1);
-        right = node_of(mid, node.high, node.depth + 1);
+        left = node_of(x, node.low, mid, node.depth + 1);
+        right = node_of(x, mid, node.high, node.depth + 1);
         x->stack[top++] = left.bound > right.bound ? right : left;
         x->stack[top++] = left.bound > right.bound ? left : right;
     }
@@ -399,7 +448,7 @@ static size_t start(search *x)
     if (s < top)
         count = insert_state(x, count, s);
     /* s g(s) <= s g(0) = s (2 highest + 1) sum|w|, so no smaller step reaches the incumbent */
-    least = x->best / ((double)(2 * x->highest + 1) * x->tail[0]);
+    least = x->best / ((double)(2 * x->highest + 1) * x->tail[0].sum);
     least = trial(x, least * (1.0 - 0x1p-20), 0);
     return insert_state(x, count, least);
 }
@@ -451,27 +500,33 @@ static double best_place(search *x)
 
 /* ---- entry ---- */
 
-/* Sums from the largest weight down. tail is the rounded sum, tail_low the rest: the error of each addition
- * is exact because the sum so far is not below the next weight. */
+/* Sums from the largest weight down. The error of each addition is exact because the sum so far is not below
+ * the next term. */
 static void sum_tails(search *x)
 {
-    double hi = 0.0, lo = 0.0, squares = 0.0;
-    uint32_t i;
+    double sum = 0.0, sum_low = 0.0, squares = 0.0, squares_low = 0.0;
+    uint32_t i, j;
 
-    x->tail[x->n] = 0.0;
+    x->tail[x->n] = (vecq_search_tail){0.0, 0.0};
     x->tail_low[x->n] = 0.0;
     for (i = x->n; i-- > 0;) {
-        double a = (double)x->a[i], sum = hi + a;
-        vecq_dd pair;
+        double a = (double)x->a[i], a2 = a * a, next = sum + a, next2 = squares + a2;
 
-        lo += a - (sum - hi);
-        hi = sum;
-        squares += a * a;
-        pair = vecq_dd_fast(hi, lo);
-        x->tail[i] = pair.hi;
-        x->tail_low[i] = pair.lo;
+        sum_low += a - (next - sum);
+        squares_low += a2 - (next2 - squares);
+        sum = next;
+        squares = next2;
+        x->tail[i].sum = sum + sum_low;
+        x->tail[i].squares = squares + squares_low;
+        x->tail_low[i] = sum_low - (x->tail[i].sum - sum);
     }
-    x->squares = squares;
+    x->squares = x->tail[0].squares;
+    if (x->n_levels != 0)
+        for (j = 0; j < x->n_levels; j++)
+            x->reciprocal[j] = 1.0 / (double)(j + 1);
+    else
+        for (j = 1, x->reciprocal[0] = 0.0; j <= x->highest; j++)
+            x->reciprocal[j] = x->reciprocal[j - 1] + 1.0 / (double)j;
 }
 
 /* Carves `count` entries of `size` bytes, 64-byte aligned, out of the one block; only counts when base is
@@ -492,6 +547,7 @@ static size_t lay_out(search *x, unsigned char *base)
     x->a = carve(base, &used, n + 1, sizeof *x->a);
     x->tail = carve(base, &used, n + 1, sizeof *x->tail);
     x->tail_low = carve(base, &used, n + 1, sizeof *x->tail_low);
+    x->reciprocal = carve(base, &used, (size_t)x->highest + 8, sizeof *x->reciprocal);
     x->events = carve(base, &used, x->capacity, sizeof *x->events);
     at = carve(base, &used, (START_MAX + SPLITS_MAX + 2) * x->stride, sizeof *at);
     if (base == NULL)

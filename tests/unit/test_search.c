@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The step search against enumeration of every breakpoint in exact integer arithmetic: 10,000 random slices for
- * each k = 2..8. VECQ_TEST_SLICES sets another number of slices.
+ * The step search against enumeration of every breakpoint in exact integer arithmetic: 10,000 random slices
+ * for each k = 2..8. VECQ_TEST_SLICES sets another number of slices.
  */
 #include "vecq_test.h"
 
@@ -159,11 +159,12 @@ static void check_against_enumeration(unsigned bits)
         best = enumerate(a, n, bits);
         found = state_of_step(w, n, bits, unit, result.step);
         if (found.a2 != best.a2 || found.b4 != best.b4)
-            fail_msg("bits %u round %zu kind %u n %zu: 2A %llu 4B %llu, best 2A %llu 4B %llu", bits, round, kind, n,
-                     (unsigned long long)found.a2, (unsigned long long)found.b4, (unsigned long long)best.a2,
-                     (unsigned long long)best.b4);
+            fail_msg("bits %u round %zu kind %u n %zu: 2A %llu 4B %llu, best 2A %llu 4B %llu", bits, round,
+                     kind, n, (unsigned long long)found.a2, (unsigned long long)found.b4,
+                     (unsigned long long)best.a2, (unsigned long long)best.b4);
         if (result.vv != 0.25 * (double)best.b4 || result.vw != 0.5 * (double)best.a2 * (double)unit)
-            fail_msg("bits %u round %zu kind %u n %zu: vw %a vv %a", bits, round, kind, n, result.vw, result.vv);
+            fail_msg("bits %u round %zu kind %u n %zu: vw %a vv %a", bits, round, kind, n, result.vw,
+                     result.vv);
     }
 }
 
@@ -196,7 +197,8 @@ static void fill(float *w, size_t n, unsigned kind, uint64_t seed)
 }
 
 /* A^2 / B of the codes at a step, as the quantizer computes them. */
-static long double quality(const float *w, size_t n, unsigned bits, double step, long double *vw, long double *vv)
+static long double quality(const float *w, size_t n, unsigned bits, double step, long double *vw,
+                           long double *vv)
 {
     double inverse = 1.0 / step, limit = ldexp(1.0, (int)bits - 1);
     long double a = 0, b = 0;
@@ -343,7 +345,8 @@ static void test_extremes_together(void **state)
         assert_true(quality(mixed, 6, bits, s, NULL, NULL) >=
                     quality(mixed, 6, bits, 2.5e38, NULL, NULL) * (1.0L - 1e-15L));
         s = search_step(one, 4, bits);
-        /* one weight beside zeros: the higher its code the better, so the largest step with the highest code */
+        /* one weight beside zeros: the higher its code the better, so the largest step with the highest code
+         */
         assert_true(floor(3.0 / s) >= ldexp(1.0, (int)bits - 1) - 1.0);
     }
 }

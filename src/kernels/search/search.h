@@ -9,7 +9,7 @@
  * Every level of the family returns the same bits. The integers are exact; the order of the one
  * floating-point sum is fixed: term t (counted from 0) is added to lane t mod 8 in ascending t, lanes start
  * at +0, and are added as a tree at the end: l[i] += l[i + 4], then + 2, then + 1. No fused multiply-add
- * where it could round differently (a_i (j + 1/2) is exact, there it makes no difference).
+ * where it could round differently (a_i (j + 1/2) and a_i^2 are exact, there it makes no difference).
  */
 #ifndef VECQ_KERNELS_SEARCH_H
 #define VECQ_KERNELS_SEARCH_H
@@ -18,27 +18,35 @@
 #include <stdint.h>
 
 #define VECQ_SEARCH_LANES 8u
-#define VECQ_SEARCH_N_MAX 0x7fffffffu /* indices are gathered as signed 32-bit integers */
+#define VECQ_SEARCH_N_MAX 0x3fffffffu /* twice an index is gathered as a signed 32-bit integer */
 
 typedef struct vecq_search_sums {
-    double a;         /* levels: sum of tail[first_j]; elements: sum of a_i (j_i + 1/2) */
+    double a;         /* levels: sum over j of tail[first_j].sum; elements: sum of a_i (j_i + 1/2) */
+    double spread;    /* sum of a_i^2 (1 + 1/2 + ... + 1/j_i) */
     uint64_t reached; /* sum of j_i: the number of pairs (i, j >= 1) with j * step <= a_i */
     uint64_t moment;  /* sum of j_i (j_i + 1) */
 } vecq_search_sums;
+
+/* Sums over a[i..n-1]. */
+typedef struct vecq_search_tail {
+    double sum, squares;
+} vecq_search_tail;
 
 typedef struct vecq_search_kernels {
     const char *name;
     /*
      * One binary search for each level j = 1..n_levels: first[j - 1] is the first index with a >= j * step,
-     * known to lie in [low[j - 1], high[j - 1]]. tail[i] is the sum of a[i..n-1]; tail[n] = 0. n_levels is a
+     * known to lie in [low[j - 1], high[j - 1]]. tail[n] is zero, reciprocal[j - 1] is 1 / j. n_levels is a
      * multiple of 8; levels that are only padding have low = high = n and so count nothing. `first` may be
      * neither low nor high.
      */
-    void (*levels)(const float *a, const double *tail, uint32_t n, double step, uint32_t n_levels,
-                   const uint32_t *low, const uint32_t *high, uint32_t *first, vecq_search_sums *out);
-    /* The code of each element, codes[i] = min(floor(a_i / step), highest). n * highest^2 < 2^53. */
-    void (*elements)(const float *a, uint32_t n, double step, uint32_t highest, uint32_t *codes,
-                     vecq_search_sums *out);
+    void (*levels)(const float *a, const vecq_search_tail *tail, const double *reciprocal, uint32_t n,
+                   double step, uint32_t n_levels, const uint32_t *low, const uint32_t *high, uint32_t *first,
+                   vecq_search_sums *out);
+    /* The code of each element, codes[i] = min(floor(a_i / step), highest). harmonic[j] is 1 + 1/2 + ... +
+     * 1/j; n * highest^2 < 2^53. */
+    void (*elements)(const float *a, const double *harmonic, uint32_t n, double step, uint32_t highest,
+                     uint32_t *codes, vecq_search_sums *out);
 } vecq_search_kernels;
 
 /* The table of a level (a vecq_cpu_level), or NULL when this build has none. */

@@ -31,10 +31,12 @@ static __m128i float_above(__m256d x)
     return _mm_sub_epi32(_mm_castps_si128(f), _mm256_castsi256_si128(mask));
 }
 
-static void levels_avx2(const float *a, const double *tail, uint32_t n, double step, uint32_t n_levels,
-                        const uint32_t *low, const uint32_t *high, uint32_t *first, vecq_search_sums *out)
+static void levels_avx2(const float *a, const vecq_search_tail *tail, const double *reciprocal, uint32_t n,
+                        double step, uint32_t n_levels, const uint32_t *low, const uint32_t *high,
+                        uint32_t *first, vecq_search_sums *out)
 {
-    __m256d sum0 = _mm256_setzero_pd(), sum1 = sum0, s = _mm256_set1_pd(step), eight = _mm256_set1_pd(8.0);
+    __m256d sum0 = _mm256_setzero_pd(), sum1 = sum0, spread0 = sum0, spread1 = sum0, s = _mm256_set1_pd(step),
+            eight = _mm256_set1_pd(8.0);
     __m256d level0 = _mm256_setr_pd(1, 2, 3, 4), level1 = _mm256_setr_pd(5, 6, 7, 8);
     __m256i reached = _mm256_setzero_si256(), moment = reached, all = _mm256_set1_epi32((int)n);
     __m256i index0 = _mm256_setr_epi64x(1, 2, 3, 4), index1 = _mm256_setr_epi64x(5, 6, 7, 8);
@@ -45,7 +47,7 @@ static void levels_avx2(const float *a, const double *tail, uint32_t n, double s
             _mm256_set_m128i(float_above(_mm256_mul_pd(level1, s)), float_above(_mm256_mul_pd(level0, s)));
         __m256i lo = _mm256_loadu_si256((const __m256i *)(const void *)(low + j));
         __m256i hi = _mm256_loadu_si256((const __m256i *)(const void *)(high + j));
-        __m256i count, c0, c1;
+        __m256i count, c0, c1, twice;
         __m128i at0, at1;
 
         /* Lanes that are done (lo = hi) read a value that is not below t and stay as they are. */
@@ -58,10 +60,15 @@ static void levels_avx2(const float *a, const double *tail, uint32_t n, double s
             hi = _mm256_blendv_epi8(mid, hi, below);
         }
         _mm256_storeu_si256((__m256i *)(void *)(first + j), lo);
-        at0 = _mm256_castsi256_si128(lo);
-        at1 = _mm256_extracti128_si256(lo, 1);
-        sum0 = _mm256_add_pd(sum0, _mm256_i32gather_pd(tail, at0, 8));
-        sum1 = _mm256_add_pd(sum1, _mm256_i32gather_pd(tail, at1, 8));
+        twice = _mm256_add_epi32(lo, lo);
+        at0 = _mm256_castsi256_si128(twice);
+        at1 = _mm256_extracti128_si256(twice, 1);
+        sum0 = _mm256_add_pd(sum0, _mm256_i32gather_pd(&tail->sum, at0, 8));
+        sum1 = _mm256_add_pd(sum1, _mm256_i32gather_pd(&tail->sum, at1, 8));
+        spread0 = _mm256_add_pd(spread0, _mm256_mul_pd(_mm256_i32gather_pd(&tail->squares, at0, 8),
+                                                       _mm256_loadu_pd(reciprocal + j)));
+        spread1 = _mm256_add_pd(spread1, _mm256_mul_pd(_mm256_i32gather_pd(&tail->squares, at1, 8),
+                                                       _mm256_loadu_pd(reciprocal + j + 4)));
         count = _mm256_sub_epi32(all, lo);
         c0 = _mm256_cvtepu32_epi64(_mm256_castsi256_si128(count));
         c1 = _mm256_cvtepu32_epi64(_mm256_extracti128_si256(count, 1));
@@ -74,6 +81,7 @@ static void levels_avx2(const float *a, const double *tail, uint32_t n, double s
         index1 = _mm256_add_epi64(index1, _mm256_set1_epi64x(8));
     }
     out->a = tree_sum(sum0, sum1);
+    out->spread = tree_sum(spread0, spread1);
     out->reached = sum_epi64(reached);
     out->moment = 2 * sum_epi64(moment);
 }
@@ -92,27 +100,31 @@ static __m256d codes_of(__m256d x, __m256d step, __m256d inverse, __m256d top)
     return _mm256_blendv_pd(code, next, under);
 }
 
-static void elements_avx2(const float *a, uint32_t n, double step, uint32_t highest, uint32_t *codes,
-                          vecq_search_sums *out)
+static void elements_avx2(const float *a, const double *harmonic, uint32_t n, double step, uint32_t highest,
+                          uint32_t *codes, vecq_search_sums *out)
 {
     const __m256d s = _mm256_set1_pd(step), inverse = _mm256_set1_pd(1.0 / step), half = _mm256_set1_pd(0.5);
     const __m256d top = _mm256_set1_pd((double)highest), one = _mm256_set1_pd(1.0);
-    __m256d sum[2], reached = _mm256_setzero_pd(), moment = reached;
+    __m256d sum[2], spread[2], reached = _mm256_setzero_pd(), moment = reached;
     uint32_t i, part;
     double r[4], m[4];
 
-    sum[0] = sum[1] = _mm256_setzero_pd();
+    sum[0] = sum[1] = spread[0] = spread[1] = _mm256_setzero_pd();
     for (i = 0, part = 0; i < n; i += 4, part ^= 1) {
         __m128i lanes = _mm_cmpgt_epi32(_mm_set1_epi32((int)(n - i)), _mm_setr_epi32(0, 1, 2, 3));
         __m256d x = _mm256_cvtps_pd(_mm_maskload_ps(a + i, lanes));
         __m256d code = codes_of(x, s, inverse, top);
+        __m128i index = _mm256_cvtpd_epi32(code);
 
-        _mm_maskstore_epi32((int *)(void *)(codes + i), lanes, _mm256_cvtpd_epi32(code));
+        _mm_maskstore_epi32((int *)(void *)(codes + i), lanes, index);
+        spread[part] = _mm256_add_pd(
+            spread[part], _mm256_mul_pd(_mm256_mul_pd(x, x), _mm256_i32gather_pd(harmonic, index, 8)));
         sum[part] = _mm256_add_pd(sum[part], _mm256_mul_pd(x, _mm256_add_pd(code, half)));
         reached = _mm256_add_pd(reached, code);
         moment = _mm256_add_pd(moment, _mm256_mul_pd(code, _mm256_add_pd(code, one)));
     }
     out->a = tree_sum(sum[0], sum[1]);
+    out->spread = tree_sum(spread[0], spread[1]);
     _mm256_storeu_pd(r, reached);
     _mm256_storeu_pd(m, moment);
     out->reached = (uint64_t)(r[0] + r[1] + r[2] + r[3]);

@@ -29,10 +29,11 @@ static float float_above(double x)
     return f;
 }
 
-static void levels_ref(const float *a, const double *tail, uint32_t n, double step, uint32_t n_levels,
-                       const uint32_t *low, const uint32_t *high, uint32_t *first, vecq_search_sums *out)
+static void levels_ref(const float *a, const vecq_search_tail *tail, const double *reciprocal, uint32_t n,
+                       double step, uint32_t n_levels, const uint32_t *low, const uint32_t *high,
+                       uint32_t *first, vecq_search_sums *out)
 {
-    double lane[VECQ_SEARCH_LANES] = {0};
+    double lane[VECQ_SEARCH_LANES] = {0}, spread[VECQ_SEARCH_LANES] = {0};
     uint64_t reached = 0, moment = 0;
     uint32_t j;
 
@@ -48,19 +49,22 @@ static void levels_ref(const float *a, const double *tail, uint32_t n, double st
             length = below ? length - half - 1 : half;
         }
         first[j] = at;
-        lane[j % VECQ_SEARCH_LANES] += tail[at];
+        lane[j % VECQ_SEARCH_LANES] += tail[at].sum;
+        spread[j % VECQ_SEARCH_LANES] += tail[at].squares * reciprocal[j];
         reached += n - at;
         moment += (uint64_t)(n - at) * (j + 1);
     }
     out->a = tree_sum(lane);
+    out->spread = tree_sum(spread);
     out->reached = reached;
     out->moment = 2 * moment;
 }
 
-static void elements_ref(const float *a, uint32_t n, double step, uint32_t highest, uint32_t *codes,
-                         vecq_search_sums *out)
+static void elements_ref(const float *a, const double *harmonic, uint32_t n, double step, uint32_t highest,
+                         uint32_t *codes, vecq_search_sums *out)
 {
-    double lane[VECQ_SEARCH_LANES] = {0}, inverse = 1.0 / step, top = (double)highest;
+    double lane[VECQ_SEARCH_LANES] = {0}, spread[VECQ_SEARCH_LANES] = {0};
+    double inverse = 1.0 / step, top = (double)highest;
     uint64_t reached = 0, moment = 0;
     uint32_t i;
 
@@ -75,10 +79,12 @@ static void elements_ref(const float *a, uint32_t n, double step, uint32_t highe
             code++;
         codes[i] = code;
         lane[i % VECQ_SEARCH_LANES] += x * ((double)code + 0.5);
+        spread[i % VECQ_SEARCH_LANES] += (x * x) * harmonic[code];
         reached += code;
         moment += (uint64_t)code * (code + 1);
     }
     out->a = tree_sum(lane);
+    out->spread = tree_sum(spread);
     out->reached = reached;
     out->moment = moment;
 }
