@@ -37,7 +37,7 @@ typedef struct vecq_loss {
     double sqnr_db;     /* 10 log10(|w|^2 / |w - q|^2); +infinity when equal */
 } vecq_loss;
 
-/* Losses of q[n] as a stand-in for w[n]. */
+/* Losses of q[n] as a stand-in for w[n]. NaN and infinity in either are VECQ_ERR_VALUE. */
 VECQ_API vecq_status vecq_loss_measure(const float *w, const float *q, size_t n, vecq_loss *out);
 
 /* ---- the Gaussian template (methods: closed form of J_o for N(0,1)) ---- */
@@ -52,9 +52,9 @@ typedef struct vecq_template {
 
 /* Optimal step for a Gaussian, bits 1..16. */
 VECQ_API vecq_status vecq_template_solve(unsigned bits, vecq_template *out);
-/* J_o of a Gaussian at any lambda > 0. */
+/* J_o of a Gaussian at any lambda > 0; NaN for other arguments. */
 VECQ_API double vecq_template_orientation(unsigned bits, double lambda);
-/* lambda of the paper: its table for k <= 8 (1 for k = 1), 6 / 2^k above. */
+/* lambda of the paper: its table for k <= 8 (1 for k = 1), 6 / 2^k above; NaN outside 1..16. */
 VECQ_API double vecq_lambda_table(unsigned bits);
 
 /* ---- methods ---- */
@@ -113,7 +113,7 @@ typedef struct vecq_slice {
  */
 VECQ_API vecq_status vecq_quantize(const vecq_fit_options *options, const float *w, size_t n, void *codes,
                                    vecq_slice *out, vecq_error *err);
-/* Encode with given parameters. */
+/* Encode with given parameters. NaN and infinity are VECQ_ERR_VALUE; codes then hold anything. */
 VECQ_API vecq_status vecq_encode(const vecq_slice *slice, const float *w, size_t n, void *codes);
 /* wq = decoded values, one float multiplication each: exactly what a runtime computes from the packed file. */
 VECQ_API vecq_status vecq_decode(const vecq_slice *slice, const void *codes, size_t n, float *wq);

@@ -337,6 +337,8 @@ static void test_moments_finite(void **state)
         data[19] = -INFINITY;
         table->moments(data, 64, &m);
         assert_int_equal(m.finite, 0);
+        assert_true(m.sum == 0.0 && m.sum_squares == 0.0 && m.sum_abs == 0.0 && m.min == 0.0f &&
+                    m.max == 0.0f);
         for (i = 0; i < N_MAX; i++)
             data[i] = i % 2 ? FLT_MAX : -FLT_MAX;
         table->moments(data, N_MAX, &m);

@@ -22,8 +22,8 @@ typedef struct vecq_moments {
     double sum;         /* of w */
     double sum_squares; /* of w^2 */
     double sum_abs;     /* of |w| */
-    float min, max;     /* +0/+0 for n = 0 */
-    int finite;         /* 0 when any value is NaN or infinite (the sums then mean nothing) */
+    float min, max;     /* a zero is always +0; +0/+0 for n = 0 */
+    int finite;         /* 0 when any value is NaN or infinite; all else is 0 then */
 } vecq_moments;
 
 typedef struct vecq_projection {
@@ -36,8 +36,8 @@ typedef struct vecq_quantize_kernels {
     const char *name;
     void (*moments)(const float *w, size_t n, vecq_moments *out);
     /* Steering with x = (double)w * inv_step, c = clip(floor(x)), u = c + 2^(bits-1); and the projection
-     * sums. bits 1..8, u8 codes. w finite. x may be infinite or, for w = 0 and inv_step infinite, must not
-     * occur. */
+     * sums. bits 1..8, u8 codes. w finite, inv_step >= 0; above 2^600, infinity included, it counts as 2^600,
+     * which sends all but zeros to the ends of the grid. codes may not overlap w. */
     void (*steer_u8)(const float *w, size_t n, double inv_step, unsigned bits, uint8_t *codes,
                      vecq_projection *out);
     /* the same for bits 1..16, u16 codes */
