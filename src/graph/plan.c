@@ -208,6 +208,7 @@ static vecq_status item_decide(vecq_plan_item *item, const vecq_quantize_options
     if (item->reason == NULL) {
         item_slices(item);
         item->reason = item_format(item, o);
+        item->is_refused = item->reason != NULL;
     }
     return VECQ_OK;
 }

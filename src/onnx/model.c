@@ -192,23 +192,33 @@ vecq_status vecq_model_plan(vecq_model *model, const vecq_quantize_options *opti
     return model_fail(model, status, err);
 }
 
+/* A weight that the format cannot express is a refusal: a file with some layers quantized and some not,
+ * because of the format, is what nobody asked for. Other reasons (an operator that cannot be evaluated, say)
+ * are reported, and an error only when strict. */
 static vecq_status check_plan(const vecq_plan *plan, const vecq_quantize_options *options, vecq_error *err)
 {
-    size_t i, n_left = 0, n_done = 0, first = 0;
+    const vecq_plan_item *first = NULL;
+    size_t i, n_left = 0, n_done = 0, n_refused = 0;
 
     for (i = 0; i < plan->n; i++) {
-        if (!plan->items[i].is_selected)
+        const vecq_plan_item *item = &plan->items[i];
+
+        if (!item->is_selected)
             continue;
-        if (plan->items[i].reason == NULL)
-            n_done++;
-        else if (n_left++ == 0)
-            first = i;
+        n_done += item->reason == NULL;
+        n_left += item->reason != NULL;
+        n_refused += item->is_refused;
+        if (item->reason != NULL && (first == NULL || (item->is_refused && !first->is_refused)))
+            first = item;
     }
-    if (n_left > 0 && (options->strict || n_done == 0))
+    if (n_refused > 0)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
-                              "%s%zu of %zu selected weights would stay float; first '%s': %s",
-                              options->strict ? "strict: " : "", n_left, n_left + n_done,
-                              plan->items[first].value->name, plan->items[first].reason);
+                              "this format cannot hold %zu of %zu selected weights; first '%s': %s",
+                              n_refused, n_left + n_done, first->value->name, first->reason);
+    if (n_left > 0 && (options->strict || n_done == 0))
+        return vecq_error_set(
+            err, VECQ_ERR_UNSUPPORTED, "%s%zu of %zu selected weights would stay float; first '%s': %s",
+            options->strict ? "strict: " : "", n_left, n_left + n_done, first->value->name, first->reason);
     if (n_done == 0)
         return vecq_error_set(
             err, VECQ_ERR_UNSUPPORTED,
