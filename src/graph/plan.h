@@ -30,6 +30,7 @@ typedef struct vecq_plan_item {
     vecq_layout layout; /* valid for weights without reason */
     int is_selected;
     const char *reason; /* why it stays float; NULL: it is quantized */
+    int is_refused;     /* the reason is that the file format cannot express it */
 
     unsigned bits;
     const vecq_method_info *method;
