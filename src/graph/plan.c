@@ -99,18 +99,21 @@ static void item_slices(vecq_plan_item *item)
     }
 }
 
-/* Opset of the default domain that nodes beside this value are written for. */
-static int64_t item_opset(const vecq_plan_item *item)
+/* Scope that the decode of this value will stand in: the main graph or a function. */
+static const vecq_graph *item_root(const vecq_plan_item *item)
 {
-    return item->value->graph->kind == VECQ_GRAPH_FUNCTION ? item->value->graph->opset
-                                                           : item->value->graph->ir->main->opset;
+    const vecq_graph *graph = item->value->graph;
+
+    while (graph->parent != NULL)
+        graph = graph->parent;
+    return graph;
 }
 
 /* Levels 2c + 1 are odd integers of absolute value up to 2^k - 1: INT8 holds them for k <= 7, INT4 for k <=
  * 3, INT2 for k = 1. */
 static const char *item_qdq(vecq_plan_item *item)
 {
-    int64_t opset = item_opset(item);
+    int64_t opset = item_root(item)->opset;
 
     if (item->method->grid != VECQ_GRID_HALF_ODD)
         return "DequantizeLinear cannot express the levels of this method: use format packed";
@@ -139,8 +142,10 @@ static const char *item_format(vecq_plan_item *item, const vecq_quantize_options
     if (o->format == VECQ_FORMAT_QDQ)
         return item_qdq(item);
     if (o->format == VECQ_FORMAT_PACKED) {
-        if (item_opset(item) < 7)
+        if (item_root(item)->opset < 7)
             return "decoding needs opset 7 or later: use format float";
+        if (item_root(item)->kind == VECQ_GRAPH_FUNCTION && item_root(item)->opset < 9)
+            return "Constant nodes of a function hold no bytes before opset 9: use format float";
         if (item->method->grid != VECQ_GRID_HALF_ODD)
             return "packed files hold grids of this method only as float: use format float";
         if (!vecq_strips_layout(item->bits, item->layout.rows, item->layout.cols, &item->strips))

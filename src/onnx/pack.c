@@ -449,8 +449,14 @@ vecq_status vecq_pack_document(vecq_edit *edit, const vecq_plan *plan, const vec
 {
     int is_call = plan->format == VECQ_FORMAT_PACKED && !options->inline_bodies;
     packer p = {.edit = edit, .options = options, .spool = spool, .index = edit->first_index};
+    int64_t known = vecq_document_opset(edit->doc->model, ONNX_MODEL_OPSET_IMPORT, VECQ_DOMAIN);
     size_t i;
 
+    if (is_call && known > VECQ_DOMAIN_VERSION)
+        return vecq_error_set(edit->err, VECQ_ERR_UNSUPPORTED,
+                              "imports version %lld of domain " VECQ_DOMAIN
+                              ", this program writes version %d",
+                              (long long)known, VECQ_DOMAIN_VERSION);
     for (i = 0; i < plan->n; i++) {
         if (!plan->items[i].is_done)
             continue;
