@@ -352,6 +352,36 @@ static vecq_status read_formals(reader *r, vecq_message *message, uint32_t numbe
     return status;
 }
 
+/* Sparse initializers are known by name, so that a weight stored like that is reported and not passed over.
+ */
+static vecq_status read_sparse(reader *r, vecq_span bytes, vecq_graph *graph, pointer_list *values)
+{
+    vecq_const *c = vecq_arena_alloc(&r->doc->ir.arena, 1, sizeof *c);
+    vecq_tensor_proto tensor = {.name = ""};
+    vecq_wire_field f;
+    vecq_value *value;
+
+    if (c == NULL)
+        return reader_oom(r);
+    for (;;) {
+        VECQ_TRY(vecq_wire_next(&bytes, &f, r->err));
+        if (f.number == 0)
+            break;
+        if (f.number == ONNX_SPARSE_VALUES)
+            VECQ_TRY(vecq_tensor_proto_parse(&r->doc->arena, &r->doc->external, f.payload, &tensor, r->err));
+    }
+    if (tensor.name[0] == '\0' || vecq_map_get(&graph->by_name, tensor.name) != NULL)
+        return VECQ_OK;
+    VECQ_TRY(define_value(r, graph, values, tensor.name, &value));
+    c->dtype = tensor.dtype;
+    c->count = tensor.count;
+    c->n_stored = tensor.n_stored;
+    c->is_opaque = 1;
+    value->constant = c;
+    value->is_constant = 1;
+    return VECQ_OK;
+}
+
 static vecq_status read_initializers(reader *r, vecq_message *message, vecq_graph *graph,
                                      pointer_list *values)
 {
@@ -363,6 +393,8 @@ static vecq_status read_initializers(reader *r, vecq_message *message, vecq_grap
         vecq_value *value;
         const char *name;
 
+        if (field->number == ONNX_GRAPH_SPARSE_INITIALIZER && field->wire == VECQ_WIRE_BYTES)
+            VECQ_TRY(read_sparse(r, field->payload, graph, values));
         if (field->number != ONNX_GRAPH_INITIALIZER || field->wire != VECQ_WIRE_BYTES)
             continue;
         VECQ_TRY(reader_tensor(r, message, i, field->payload, &constant));
