@@ -10,7 +10,7 @@
 
 #define SMALL         48u    /* below, insertion is faster than the histograms */
 #define WIDE          1024u  /* from here on three digits of 11 bits, before four of 8 */
-#define HUGE_COUNT    32768u /* from here on the upper 22 bits leave too much to insertion */
+#define LARGE         32768u /* from here on the upper 22 bits leave too much to insertion */
 #define DIGITS_MAX    4u
 #define ABSOLUTE_BITS 0x7fffffffu
 
@@ -91,6 +91,34 @@ static void radix_sort(uint32_t *keys, uint32_t *spare, size_t n, unsigned shift
         memcpy(keys, from, n * sizeof *keys);
 }
 
+/*
+ * Out of cache, 2048 places to write to at once are too many for the address translation. Exponent and three
+ * mantissa bits first: they take few values at a time, and what they separate fits the cache.
+ */
+static void sort_large(uint32_t *keys, uint32_t *spare, size_t n)
+{
+    uint32_t start[1u << 11] = {0};
+    size_t i, begin = 0, end;
+    unsigned d;
+
+    for (i = 0; i < n; i++)
+        start[keys[i] >> 20]++;
+    if (!digit_starts(start, 1u << 11, n)) {
+        radix_sort(keys, spare, n, 0, 10, 2);
+        return;
+    }
+    for (i = 0; i < n; i++)
+        spare[start[keys[i] >> 20]++] = keys[i];
+    for (d = 0; d < 1u << 11; d++, begin = end) { /* start[d] is now the end of digit d */
+        end = start[d];
+        if (end - begin < SMALL)
+            insertion_sort(spare + begin, end - begin, SIZE_MAX);
+        else
+            radix_sort(spare + begin, keys + begin, end - begin, 0, 10, 2);
+    }
+    memcpy(keys, spare, n * sizeof *keys);
+}
+
 void vecq_search_sort(const float *w, size_t n, uint32_t *keys, uint32_t *spare)
 {
     size_t i;
@@ -101,14 +129,16 @@ void vecq_search_sort(const float *w, size_t n, uint32_t *keys, uint32_t *spare)
         insertion_sort(keys, n, SIZE_MAX);
         return;
     }
-    if (n < HUGE_COUNT) {
-        if (n < WIDE)
-            radix_sort(keys, spare, n, 7, 8, 3);
-        else
-            radix_sort(keys, spare, n, 9, 11, 2);
-        if (insertion_sort(keys, n, 2 * n))
-            return;
+    if (n >= LARGE) {
+        sort_large(keys, spare, n);
+        return;
     }
+    if (n < WIDE)
+        radix_sort(keys, spare, n, 7, 8, 3);
+    else
+        radix_sort(keys, spare, n, 9, 11, 2);
+    if (insertion_sort(keys, n, 2 * n))
+        return;
     if (n < WIDE)
         radix_sort(keys, spare, n, 0, 8, 4);
     else
