@@ -19,6 +19,8 @@ typedef struct reader {
     vecq_document *doc;
     vecq_error *err;
     pointer_list graphs;
+    const vecq_message *imports_of; /* model or function whose imports are in `imports` */
+    vecq_map imports;               /* domain -> version + 1, as a pointer */
 } reader;
 
 static vecq_status reader_oom(reader *r)
@@ -91,6 +93,7 @@ static vecq_status reader_tensor(reader *r, vecq_message *parent, size_t field, 
     memcpy(c->dims, tensor->dims, sizeof c->dims);
     c->count = tensor->count;
     c->n_stored = tensor->n_stored;
+    doc->ir.n_source += tensor->is_external ? tensor->n_stored : 0;
     c->is_external = tensor->is_external;
     c->is_opaque = tensor->encoding == VECQ_ENC_OPAQUE;
     c->origin = origin;
@@ -101,8 +104,8 @@ static vecq_status reader_tensor(reader *r, vecq_message *parent, size_t field, 
 
 /* ---- attributes ---- */
 
-static vecq_status read_graph(reader *r, vecq_message *message, vecq_graph *parent, vecq_node *owner,
-                              vecq_graph **out);
+static vecq_status read_graph(reader *r, vecq_message *message, size_t field, vecq_graph *parent,
+                              vecq_node *owner, vecq_graph **out);
 
 /* Elements of a repeated scalar, packed or not: each occurrence adds payload.n / width, or one. */
 typedef struct repeated {
@@ -116,6 +119,8 @@ static vecq_status repeated_add(reader *r, repeated *list, int is_float, uint64_
     void **items = is_float ? (void **)&list->floats : (void **)&list->ints;
     uint32_t bits = (uint32_t)scalar;
 
+    if (list->n > 0 && *items == NULL)
+        return vecq_error_set(r->err, VECQ_ERR_FORMAT, "an attribute holds both floats and integers");
     if (!vecq_grow(items, &list->capacity, list->n, is_float ? sizeof *list->floats : sizeof *list->ints))
         return reader_oom(r);
     if (is_float)
@@ -188,7 +193,7 @@ static vecq_status attr_nested(reader *r, vecq_message *node_message, size_t fie
             continue;
         status = vecq_message_open(message, i, &child, r->err);
         if (status == VECQ_OK)
-            status = read_graph(r, child, node->graph, node, &graph);
+            status = read_graph(r, child, i, node->graph, node, &graph);
         if (status == VECQ_OK)
             status = list_add(r, &graphs, graph);
     }
@@ -267,8 +272,8 @@ static vecq_status read_attr(reader *r, vecq_message *node_message, size_t at, v
         return status;
     if ((attr->type == VECQ_ATTR_INTS && attr->floats != NULL) ||
         (attr->type == VECQ_ATTR_FLOATS && attr->ints != NULL))
-        return vecq_error_set(r->err, VECQ_ERR_FORMAT, "attribute '%s' holds both floats and integers",
-                              attr->name);
+        return vecq_error_set(r->err, VECQ_ERR_FORMAT,
+                              "attribute '%s' holds numbers of another type than its own", attr->name);
     if (attr->type == VECQ_ATTR_TENSOR && attr->reference == NULL)
         return reader_tensor(r, node_message, at, tensor, &attr->tensor);
     if (attr->type == VECQ_ATTR_GRAPH || attr->type == VECQ_ATTR_GRAPHS)
@@ -413,14 +418,69 @@ static vecq_status read_initializers(reader *r, vecq_message *message, vecq_grap
 
 /* ---- nodes ---- */
 
-static int64_t opset_of(reader *r, const vecq_graph *graph, const char *domain)
+/* Domain and version of an OperatorSetIdProto field. */
+static int64_t import_entry(const vecq_field *field, vecq_span *domain)
 {
+    vecq_span rest = field->payload;
+    vecq_wire_field part;
+    uint64_t version = 0;
+
+    memset(domain, 0, sizeof *domain);
+    if (field->child != NULL) {
+        *domain = vecq_message_bytes(field->child, ONNX_OPSET_DOMAIN);
+        version = vecq_message_scalar(field->child, ONNX_OPSET_VERSION, 0);
+    }
+    while (vecq_wire_next(&rest, &part, NULL) == VECQ_OK && part.number != 0) {
+        if (part.number == ONNX_OPSET_DOMAIN)
+            *domain = part.payload;
+        else if (part.number == ONNX_OPSET_VERSION)
+            version = part.scalar;
+    }
+    if (domain->n == 7 && memcmp(domain->data, "ai.onnx", 7) == 0)
+        domain->n = 0;
+    return version <= INT32_MAX ? (int64_t)version : 0;
+}
+
+/* The imports of a scope as a map: looked at for each of its nodes. */
+static vecq_status read_imports(reader *r, const vecq_message *message, uint32_t number)
+{
+    size_t i;
+
+    vecq_map_clear(&r->imports);
+    r->imports_of = NULL;
+    for (i = 0; i < message->n_fields; i++) {
+        const vecq_field *field = &message->fields[i];
+        vecq_span domain;
+        const char *key;
+        int64_t version;
+
+        if (field->number != number || field->wire != VECQ_WIRE_BYTES)
+            continue;
+        version = import_entry(field, &domain);
+        VECQ_TRY(reader_string(r, domain, &key));
+        if (!vecq_map_put(&r->imports, key, (void *)(uintptr_t)(version + 1)))
+            return reader_oom(r);
+    }
+    r->imports_of = message;
+    return VECQ_OK;
+}
+
+static vecq_status opset_of(reader *r, const vecq_graph *graph, const char *domain, int64_t *version)
+{
+    const vecq_message *message = r->doc->model;
+    uintptr_t found;
+
     while (graph->parent != NULL)
         graph = graph->parent;
     if (graph->kind == VECQ_GRAPH_FUNCTION)
-        return vecq_document_opset(((const vecq_origin *)graph->origin)->self, ONNX_FUNCTION_OPSET_IMPORT,
-                                   domain);
-    return vecq_document_opset(r->doc->model, ONNX_MODEL_OPSET_IMPORT, domain);
+        message = ((const vecq_origin *)graph->origin)->self;
+    if (message != r->imports_of)
+        VECQ_TRY(read_imports(r, message,
+                              graph->kind == VECQ_GRAPH_FUNCTION ? (uint32_t)ONNX_FUNCTION_OPSET_IMPORT
+                                                                 : (uint32_t)ONNX_MODEL_OPSET_IMPORT));
+    found = (uintptr_t)vecq_map_get(&r->imports, domain);
+    *version = found > 0 ? (int64_t)found - 1 : 0;
+    return VECQ_OK;
 }
 
 /* First pass over a node: everything but the resolution of inputs and the nested graphs. */
@@ -506,7 +566,7 @@ static vecq_status complete_node(reader *r, vecq_graph *graph, vecq_node *node, 
     const vecq_attr *tensor;
     size_t i, input = 0;
 
-    node->version = opset_of(r, graph, node->domain);
+    VECQ_TRY(opset_of(r, graph, node->domain, &node->version));
     for (i = 0; i < message->n_fields; i++) {
         const vecq_field *f = &message->fields[i];
         const char *name;
@@ -590,8 +650,8 @@ static vecq_status read_scope(reader *r, vecq_message *message, vecq_graph *grap
 }
 
 /* Nested graphs recurse through attr_nested(); the wire check bounded the depth. */
-static vecq_status read_graph_as(reader *r, vecq_message *message, vecq_graph_kind kind, vecq_graph *parent,
-                                 vecq_node *owner, vecq_graph **out)
+static vecq_status read_graph_as(reader *r, vecq_message *message, size_t field, vecq_graph_kind kind,
+                                 vecq_graph *parent, vecq_node *owner, vecq_graph **out)
 {
     vecq_graph *graph = vecq_arena_alloc(&r->doc->ir.arena, 1, sizeof *graph);
     vecq_origin *origin = vecq_arena_alloc(&r->doc->arena, 1, sizeof *origin);
@@ -600,6 +660,8 @@ static vecq_status read_graph_as(reader *r, vecq_message *message, vecq_graph_ki
 
     if (graph == NULL || origin == NULL)
         return reader_oom(r);
+    origin->parent = message->parent;
+    origin->field = field;
     origin->self = message;
     graph->ir = &r->doc->ir;
     graph->kind = kind;
@@ -618,13 +680,12 @@ static vecq_status read_graph_as(reader *r, vecq_message *message, vecq_graph_ki
     }
     if (graph->name == NULL)
         return reader_oom(r);
-    graph->opset = opset_of(r, graph, "");
+    VECQ_TRY(opset_of(r, graph, "", &graph->opset));
     VECQ_TRY(list_add(r, &r->graphs, graph)); /* before its contents: clearing must find its map */
     status = read_scope(r, message, graph, &values);
-    /* also after an error: the values own their lists of uses */
-    if (status == VECQ_OK) {
+    if (status == VECQ_OK)
         status = list_finish(r, &values, &graph->values, &graph->n_values);
-    } else {
+    if (status != VECQ_OK) { /* the values own their lists of uses */
         size_t i;
         for (i = 0; i < values.n; i++)
             vecq_free(((vecq_value *)values.items[i])->uses);
@@ -634,11 +695,11 @@ static vecq_status read_graph_as(reader *r, vecq_message *message, vecq_graph_ki
     return status;
 }
 
-static vecq_status read_graph(reader *r, vecq_message *message, vecq_graph *parent, vecq_node *owner,
-                              vecq_graph **out)
+static vecq_status read_graph(reader *r, vecq_message *message, size_t field, vecq_graph *parent,
+                              vecq_node *owner, vecq_graph **out)
 {
-    return read_graph_as(r, message, parent == NULL ? VECQ_GRAPH_MAIN : VECQ_GRAPH_NESTED, parent, owner,
-                         out);
+    return read_graph_as(r, message, field, parent == NULL ? VECQ_GRAPH_MAIN : VECQ_GRAPH_NESTED, parent,
+                         owner, out);
 }
 
 int64_t vecq_document_opset(const vecq_message *message, uint32_t field, const char *domain)
@@ -648,29 +709,14 @@ int64_t vecq_document_opset(const vecq_message *message, uint32_t field, const c
 
     for (i = 0; i < message->n_fields; i++) {
         const vecq_field *f = &message->fields[i];
-        vecq_span name = {0};
-        uint64_t found = 0;
+        vecq_span name;
+        int64_t found;
 
         if (f->number != field || f->is_dropped || f->wire != VECQ_WIRE_BYTES)
             continue;
-        if (f->child != NULL) {
-            name = vecq_message_bytes(f->child, ONNX_OPSET_DOMAIN);
-            found = vecq_message_scalar(f->child, ONNX_OPSET_VERSION, 0);
-        } else {
-            vecq_span rest = f->payload;
-            vecq_wire_field part;
-
-            while (vecq_wire_next(&rest, &part, NULL) == VECQ_OK && part.number != 0) {
-                if (part.number == ONNX_OPSET_DOMAIN)
-                    name = part.payload;
-                else if (part.number == ONNX_OPSET_VERSION)
-                    found = part.scalar;
-            }
-        }
-        if (name.n == 7 && memcmp(name.data, "ai.onnx", 7) == 0)
-            name.n = 0;
+        found = import_entry(f, &name);
         if (name.n == strlen(domain) && (name.n == 0 || memcmp(name.data, domain, name.n) == 0))
-            version = found <= INT32_MAX ? (int64_t)found : 0;
+            version = found;
     }
     return version;
 }
@@ -688,11 +734,12 @@ static vecq_status read_model(reader *r)
     VECQ_TRY(vecq_message_parse(&doc->arena, doc->bytes, &doc->model, r->err));
     doc->ir.ir_version = (int64_t)vecq_message_scalar(doc->model, ONNX_MODEL_IR_VERSION, 0);
     doc->ir.source = doc->name;
+    doc->ir.n_source = doc->bytes.n;
     at = vecq_message_last(doc->model, ONNX_MODEL_GRAPH);
     if (at >= doc->model->n_fields)
         return vecq_error_set(r->err, VECQ_ERR_FORMAT, "no ONNX model: it has no graph");
     VECQ_TRY(vecq_message_open(doc->model, at, &graph, r->err));
-    VECQ_TRY(read_graph(r, graph, NULL, NULL, &doc->ir.main));
+    VECQ_TRY(read_graph(r, graph, at, NULL, NULL, &doc->ir.main));
     for (at = 0; at < doc->model->n_fields; at++) {
         vecq_graph *function;
         vecq_message *message;
@@ -701,7 +748,7 @@ static vecq_status read_model(reader *r)
             doc->model->fields[at].wire != VECQ_WIRE_BYTES)
             continue;
         VECQ_TRY(vecq_message_open(doc->model, at, &message, r->err));
-        VECQ_TRY(read_graph_as(r, message, VECQ_GRAPH_FUNCTION, NULL, NULL, &function));
+        VECQ_TRY(read_graph_as(r, message, at, VECQ_GRAPH_FUNCTION, NULL, NULL, &function));
     }
     return VECQ_OK;
 }
@@ -712,6 +759,7 @@ vecq_status vecq_document_read(vecq_document *doc, vecq_error *err)
     vecq_status status = read_model(&r), finish;
     size_t i;
 
+    vecq_map_clear(&r.imports);
     finish = list_finish(&r, &r.graphs, &doc->ir.graphs, &doc->ir.n_graphs);
     if (finish != VECQ_OK) { /* no place to remember them: release what they own now */
         for (i = 0; i < r.graphs.n; i++) {

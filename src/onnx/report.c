@@ -58,6 +58,8 @@ static int compare_floats(const void *a, const void *b)
 {
     float x = *(const float *)a, y = *(const float *)b;
 
+    if (isnan(x) || isnan(y)) /* at the end: the order must be one */
+        return (isnan(x) != 0) - (isnan(y) != 0);
     return (x > y) - (x < y);
 }
 
@@ -68,7 +70,7 @@ static uint64_t count_distinct(float *values, size_t n)
 
     qsort(values, n, sizeof *values, compare_floats);
     for (i = 0; i < n && distinct <= 65536; i++)
-        distinct += i == 0 || values[i] != values[i - 1];
+        distinct += i == 0 || (values[i] != values[i - 1] && !isnan(values[i - 1]));
     return distinct;
 }
 
@@ -345,7 +347,7 @@ vecq_status vecq_report_make(const vecq_document *doc, const vecq_plan *plan, ve
                              double seconds, vecq_report **out, vecq_error *err)
 {
     report_box *box = vecq_calloc(1, sizeof *box);
-    vecq_report *r = &box->report;
+    vecq_report *r;
     vecq_weight_info *infos;
     vecq_span producer;
     vecq_status status = VECQ_OK;
@@ -354,6 +356,7 @@ vecq_status vecq_report_make(const vecq_document *doc, const vecq_plan *plan, ve
     *out = NULL;
     if (box == NULL)
         return vecq_error_memory(err, sizeof *box);
+    r = &box->report;
     infos = vecq_arena_alloc(&box->arena, plan->n, sizeof *infos);
     producer = vecq_message_bytes(doc->model, ONNX_MODEL_PRODUCER_NAME);
     r->producer = vecq_arena_string(&box->arena, (const char *)producer.data, producer.n);
