@@ -609,7 +609,7 @@ vecq_status vecq_search_step(const float *w, size_t n, unsigned bits, unsigned t
     if (memory == NULL)
         return vecq_error_memory(err, n_bytes);
     lay_out(&x, memory);
-    vecq_search_sort(w, n, (uint32_t *)(void *)x.a, (uint32_t *)(void *)x.tail);
+    vecq_search_sort(w, n, (vecq_sort_key *)(void *)x.a, (vecq_sort_key *)(void *)x.tail);
     memcpy(&x.a[n], &pad, sizeof pad);
     sum_tails(&x);
     branch(&x, start(&x));
