@@ -279,7 +279,8 @@ static vecq_status plan_others(vecq_ir *ir, vecq_plan *plan, size_t *capacity, v
                 if (value->constant == NULL || !vecq_dtype_is_weight(value->constant->dtype))
                     continue;
                 if ((value->producer != NULL && vecq_weight_group(value->producer) >= 0) ||
-                    (value->n_uses > 0 && vecq_weight_group(value->uses[0].node) >= 0))
+                    (value->n_uses > 0 && (vecq_weight_group(value->uses[0].node) >= 0 ||
+                                           vecq_weight_is_call(value->uses[0].node))))
                     continue; /* part of a decode */
             }
             item.reason = plain_reason(ir, value);

@@ -362,17 +362,43 @@ int64_t vecq_weight_group(const vecq_node *node)
     return *p == '\0' || *p == '_' ? index : -1;
 }
 
+int vecq_weight_is_call(const vecq_node *node)
+{
+    return node->n_outputs == 1 && node->outputs[0] != NULL && node->outputs[0]->constant != NULL &&
+           !vecq_node_is(node, "Constant");
+}
+
 int vecq_weight_is_decoded(const vecq_value *value)
 {
     int64_t group = value->producer != NULL ? vecq_weight_group(value->producer) : -1;
     size_t u;
 
     if (group < 0)
-        return 0;
+        return value->producer != NULL && vecq_weight_is_call(value->producer);
     for (u = 0; u < value->n_uses; u++)
         if (vecq_weight_group(value->uses[u].node) != group)
             return 1;
     return value->n_uses == 0 || value->is_graph_output;
+}
+
+/* Whether a constant is a decoded weight, or one put into another shape, order or type. */
+static int is_from_call(const vecq_value *value)
+{
+    static const char *const layout[] = {"Reshape", "Transpose", "Cast", "Identity"};
+    size_t steps, i;
+
+    for (steps = 0; steps < 16 && value != NULL && value->producer != NULL; steps++) {
+        const vecq_node *node = value->producer;
+
+        if (vecq_weight_is_call(node) || vecq_weight_group(node) >= 0)
+            return 1;
+        for (i = 0; i < 4 && !vecq_node_is(node, layout[i]); i++)
+            ;
+        if (i == 4 || node->n_inputs < 1)
+            return 0;
+        value = node->inputs[0];
+    }
+    return 0;
 }
 
 /* A Cast that keeps a weight a weight: to integers it would change what the values mean. */
@@ -398,7 +424,7 @@ static void site_trace(vecq_weight_site *site, vecq_value *operand)
     for (steps = 0; steps < TRACE_MAX; steps++) {
         vecq_node *node = value->producer;
 
-        if (node != NULL && vecq_weight_group(node) >= 0) {
+        if (is_from_call(value)) {
             site->is_packed = 1;
             site->reason = "already quantized by vecq: unpack the model first";
             break;

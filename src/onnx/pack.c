@@ -508,6 +508,17 @@ static vecq_status pack_metadata(vecq_edit *edit, const vecq_plan *plan, const v
     return status;
 }
 
+static int calls_domain(const vecq_ir *ir)
+{
+    size_t g, i;
+
+    for (g = 0; g < ir->n_graphs; g++)
+        for (i = 0; i < ir->graphs[g]->n_nodes; i++)
+            if (strcmp(ir->graphs[g]->nodes[i]->domain, VECQ_DOMAIN) == 0)
+                return 1;
+    return 0;
+}
+
 vecq_status vecq_pack_document(vecq_edit *edit, const vecq_plan *plan, const vecq_quantize_options *options,
                                vecq_span spool)
 {
@@ -522,6 +533,9 @@ vecq_status vecq_pack_document(vecq_edit *edit, const vecq_plan *plan, const vec
                               "imports version %lld of domain " VECQ_DOMAIN
                               ", this program writes version %d",
                               (long long)known, VECQ_DOMAIN_VERSION);
+    if (is_call && known == 0 && calls_domain(&edit->doc->ir)) /* the import would make them mean something */
+        return vecq_error_set(edit->err, VECQ_ERR_FORMAT,
+                              "calls functions of domain " VECQ_DOMAIN ", which it does not import");
     if (edit->first_index + plan->n > VECQ_EDIT_INDEX_MAX)
         return vecq_error_set(edit->err, VECQ_ERR_UNSUPPORTED,
                               "has names like 'vecq%zu', and no numbers are left for new ones: rename them",

@@ -356,7 +356,7 @@ static vecq_status write_model(saver *s, const char *path, const vecq_expectatio
     VECQ_TRY(vecq_output_open(path, &s->model, s->err));
     VECQ_TRY(vecq_message_write(s->doc->model, sink, s, s->err));
     status = read_back(s, path, want, n);
-    if (status != VECQ_OK)
+    if (status != VECQ_OK && status != VECQ_ERR_IO)
         vecq_error_prefix(s->err, "%s", path);
     return status;
 }

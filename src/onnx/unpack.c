@@ -23,13 +23,16 @@ vecq_status vecq_unpack_find(vecq_ir *ir, vecq_unpacked_list *out, vecq_error *e
 
             if (strcmp(node->domain, VECQ_DOMAIN) == 0 && node->version != VECQ_DOMAIN_VERSION) {
                 vecq_unpack_clear(out);
-                return vecq_error_set(
-                    err, VECQ_ERR_UNSUPPORTED,
-                    "packed by a newer program: its functions have version %lld, this program "
-                    "knows version %d",
-                    (long long)node->version, VECQ_DOMAIN_VERSION);
+                return node->version == 0
+                           ? vecq_error_set(err, VECQ_ERR_FORMAT,
+                                            "calls functions of domain " VECQ_DOMAIN
+                                            ", which it does not import")
+                           : vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                                            "packed by a newer program: its functions have version %lld, "
+                                            "this program knows version %d",
+                                            (long long)node->version, VECQ_DOMAIN_VERSION);
             }
-            for (o = 0; o < node->n_outputs && item.group >= 0; o++) {
+            for (o = 0; o < node->n_outputs && (item.group >= 0 || vecq_weight_is_call(node)); o++) {
                 item.value = node->outputs[o];
                 if (item.value == NULL || !item.value->is_constant || !vecq_weight_is_decoded(item.value))
                     continue;
