@@ -7,7 +7,8 @@
                              --dump build/tests/onnx/dump_functions
 
 The second form measures one MatMul weight of that size, decoded by the bodies of src/onnx/functions.c, next to the
-same weight as float and as int8 DequantizeLinear. Every run is a fresh process. Memory is the high-water mark of the
+same weight as float and as int8 DequantizeLinear. Every run is a fresh process.
+Processor time says more than the clock when the machine is busy. Memory is the high-water mark of the
 resident set (VmHWM) while the session is made, minus what the process had before it (interpreter and libraries);
 the mark that getrusage() reports is not used because a child inherits it from its parent on Linux.
 """
@@ -27,24 +28,23 @@ def mark():
 options = ort.SessionOptions()
 options.intra_op_num_threads = int(sys.argv[2])
 options.log_severity_level = 3
-before, start = mark(), time.perf_counter()
+before, start, cpu = mark(), time.perf_counter(), time.process_time()
 ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-print(time.perf_counter() - start, mark() - before)
+print(time.perf_counter() - start, time.process_time() - cpu, mark() - before)
 """
 
 
 def measure(path, runs, threads):
-    """One row: size, milliseconds (median, least, most), MiB."""
-    seconds, kib = [], []
+    """One row: size, milliseconds (median, least, most; processor time), MiB."""
+    wall, cpu, kib = [], [], []
     for _ in range(runs):
         done = subprocess.run([sys.executable, "-c", CHILD, path, str(threads)], capture_output=True, text=True)
         if done.returncode:
             return f"fails: {done.stderr.strip().splitlines()[-1][:120]}"
-        s, m = done.stdout.split()
-        seconds.append(float(s) * 1e3)
-        kib.append(float(m))
-    return (f"{os.path.getsize(path) / 2**20:9.2f} {statistics.median(seconds):8.0f} {min(seconds):8.0f} "
-            f"{max(seconds):8.0f} {statistics.median(kib) / 1024:8.0f}")
+        for values, text in zip((wall, cpu, kib), done.stdout.split()):
+            values.append(float(text))
+    return (f"{os.path.getsize(path) / 2**20:9.2f} {statistics.median(wall) * 1e3:8.0f} {min(wall) * 1e3:8.0f} "
+            f"{max(wall) * 1e3:8.0f} {statistics.median(cpu) * 1e3:8.0f} {statistics.median(kib) / 1024:8.0f}")
 
 
 def report(name, path, options):
@@ -101,7 +101,7 @@ def main():
     options = parser.parse_args()
     if bool(options.square) == bool(options.files) or bool(options.square) != bool(options.dump):
         parser.error("give files, or --square and --dump")
-    print(f"{'':36} {'MiB':>9} {'ms':>8} {'least':>8} {'most':>8} {'peak MiB':>8}")
+    print(f"{'':36} {'MiB':>9} {'ms':>8} {'least':>8} {'most':>8} {'cpu ms':>8} {'peak MiB':>8}")
     for path in options.files:
         report(os.path.basename(path), path, options)
     if options.square:

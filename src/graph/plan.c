@@ -99,18 +99,21 @@ static void item_slices(vecq_plan_item *item)
     }
 }
 
-/* Opset of the default domain that nodes beside this value are written for. */
-static int64_t item_opset(const vecq_plan_item *item)
+/* Scope that the decode of this value will stand in: the main graph or a function. */
+static const vecq_graph *item_root(const vecq_plan_item *item)
 {
-    return item->value->graph->kind == VECQ_GRAPH_FUNCTION ? item->value->graph->opset
-                                                           : item->value->graph->ir->main->opset;
+    const vecq_graph *graph = item->value->graph;
+
+    while (graph->parent != NULL)
+        graph = graph->parent;
+    return graph;
 }
 
 /* Levels 2c + 1 are odd integers of absolute value up to 2^k - 1: INT8 holds them for k <= 7, INT4 for k <=
  * 3, INT2 for k = 1. */
 static const char *item_qdq(vecq_plan_item *item)
 {
-    int64_t opset = item_opset(item);
+    int64_t opset = item_root(item)->opset;
 
     if (item->method->grid != VECQ_GRID_HALF_ODD)
         return "DequantizeLinear cannot express the levels of this method: use format packed";
@@ -139,8 +142,10 @@ static const char *item_format(vecq_plan_item *item, const vecq_quantize_options
     if (o->format == VECQ_FORMAT_QDQ)
         return item_qdq(item);
     if (o->format == VECQ_FORMAT_PACKED) {
-        if (item_opset(item) < 7)
+        if (item_root(item)->opset < 7)
             return "decoding needs opset 7 or later: use format float";
+        if (item_root(item)->kind == VECQ_GRAPH_FUNCTION && item_root(item)->opset < 9)
+            return "Constant nodes of a function hold no bytes before opset 9: use format float";
         if (item->method->grid != VECQ_GRID_HALF_ODD)
             return "packed files hold grids of this method only as float: use format float";
         if (!vecq_strips_layout(item->bits, item->layout.rows, item->layout.cols, &item->strips))
@@ -150,7 +155,7 @@ static const char *item_format(vecq_plan_item *item, const vecq_quantize_options
 }
 
 /* What a computed weight looks like: evaluate it once, keep the shape. */
-static vecq_status item_shape(vecq_plan_item *item, vecq_error *err)
+static vecq_status item_shape(vecq_plan_item *item, vecq_fold_budget *budget, vecq_error *err)
 {
     const vecq_const *c = item->value->constant;
     vecq_tensor tensor;
@@ -166,7 +171,7 @@ static vecq_status item_shape(vecq_plan_item *item, vecq_error *err)
     }
     if (item->reason != NULL)
         return VECQ_OK;
-    status = vecq_fold_value(item->value, VECQ_FOLD_LIMIT, &tensor, &local);
+    status = vecq_fold_spend(item->value, budget, &tensor, &local);
     if (status == VECQ_ERR_MEMORY)
         return vecq_error_set(err, status, "tensor '%s': %s", item->value->name, local.message);
     if (status != VECQ_OK) {
@@ -208,6 +213,7 @@ static vecq_status item_decide(vecq_plan_item *item, const vecq_quantize_options
     if (item->reason == NULL) {
         item_slices(item);
         item->reason = item_format(item, o);
+        item->is_refused = item->reason != NULL;
     }
     return VECQ_OK;
 }
@@ -291,6 +297,7 @@ static vecq_status plan_others(vecq_ir *ir, vecq_plan *plan, size_t *capacity, v
 
 vecq_status vecq_plan_make(vecq_ir *ir, const vecq_quantize_options *options, vecq_plan *out, vecq_error *err)
 {
+    vecq_fold_budget budget = vecq_fold_budget_of(ir);
     vecq_status status;
     size_t capacity = 0, i;
 
@@ -300,7 +307,7 @@ vecq_status vecq_plan_make(vecq_ir *ir, const vecq_quantize_options *options, ve
     if (status == VECQ_OK)
         status = plan_others(ir, out, &capacity, err);
     for (i = 0; i < out->n && status == VECQ_OK; i++) {
-        status = item_shape(&out->items[i], err);
+        status = item_shape(&out->items[i], &budget, err);
         if (status == VECQ_OK)
             status = item_decide(&out->items[i], options, err);
     }
@@ -317,11 +324,12 @@ void vecq_plan_clear(vecq_plan *plan)
 
 vecq_status vecq_plan_values(const vecq_plan_item *item, float *dst, vecq_error *err)
 {
+    vecq_fold_budget budget = vecq_fold_budget_of(item->value->graph->ir);
     vecq_tensor tensor;
 
     if (item->value->constant != NULL)
         return vecq_const_read_f32(item->value->constant, dst, err);
-    VECQ_TRY(vecq_fold_value(item->value, VECQ_FOLD_LIMIT, &tensor, err));
+    VECQ_TRY(vecq_fold_spend(item->value, &budget, &tensor, err));
     vecq_convert_to_f32(tensor.dtype, tensor.data, dst, tensor.count);
     vecq_tensor_destroy(&tensor);
     return VECQ_OK;

@@ -30,6 +30,7 @@ typedef struct vecq_plan_item {
     vecq_layout layout; /* valid for weights without reason */
     int is_selected;
     const char *reason; /* why it stays float; NULL: it is quantized */
+    int is_refused;     /* the reason is that the file format cannot express it */
 
     unsigned bits;
     const vecq_method_info *method;
@@ -70,8 +71,5 @@ vecq_status vecq_plan_values(const vecq_plan_item *item, float *dst, vecq_error 
 
 /* Bytes the item takes in the written file: fields and scales, integers and scales, or values. */
 uint64_t vecq_plan_bytes(const vecq_plan_item *item, vecq_format format);
-
-/* Largest tensor that folding may make. */
-#define VECQ_FOLD_LIMIT ((size_t)1 << 34)
 
 #endif

@@ -375,15 +375,27 @@ int vecq_weight_is_decoded(const vecq_value *value)
     return value->n_uses == 0 || value->is_graph_output;
 }
 
+/* A Cast that keeps a weight a weight: to integers it would change what the values mean. */
+static int is_float_cast(const vecq_node *node)
+{
+    const vecq_const *from = node->inputs[0]->constant;
+    int64_t to = vecq_node_attr_int(node, "to", 0);
+
+    return vecq_node_is(node, "Cast") && from != NULL && vecq_dtype_is_weight(from->dtype) && to > 0 &&
+           to < VECQ_DT_COUNT && vecq_dtype_is_weight((vecq_dtype)to);
+}
+
+#define TRACE_MAX 1000u /* nodes: longer chains are computed */
+
 /* From an operand back to the tensor that holds its values: through Identity, through Cast between float
  * types, and through Transpose, which is remembered. Anything else that is constant gets computed. */
 static void site_trace(vecq_weight_site *site, vecq_value *operand)
 {
     vecq_node *met[8];
     vecq_value *value = operand;
-    size_t n = 0, i;
+    size_t n = 0, i, steps;
 
-    for (;;) {
+    for (steps = 0; steps < TRACE_MAX; steps++) {
         vecq_node *node = value->producer;
 
         if (node != NULL && vecq_weight_group(node) >= 0) {
@@ -395,9 +407,7 @@ static void site_trace(vecq_weight_site *site, vecq_value *operand)
             break;
         if (vecq_node_is(node, "Transpose") && n < sizeof met / sizeof *met)
             met[n++] = node;
-        else if (!vecq_node_is(node, "Identity") &&
-                 !(vecq_node_is(node, "Cast") && node->inputs[0]->constant != NULL &&
-                   vecq_dtype_is_weight(node->inputs[0]->constant->dtype)))
+        else if (!vecq_node_is(node, "Identity") && !is_float_cast(node))
             break;
         value = node->inputs[0];
     }
@@ -429,8 +439,6 @@ static vecq_status weights_add(vecq_weight_list *list, vecq_value *operand, vecq
             site.reason = "has no elements";
         else
             site.reason = vecq_weight_layout(&site, constant->rank, constant->dims, &site.layout);
-    } else if (site.reason == NULL && !vecq_fold_can(site.target)) {
-        site.reason = "computed by operators that cannot be evaluated here";
     }
     if (!vecq_grow((void **)&list->sites, &list->capacity, list->n, sizeof *list->sites))
         return vecq_error_memory(err, sizeof *list->sites);

@@ -339,39 +339,68 @@ static vecq_status pack_item(packer *p, const vecq_plan *plan)
     return vecq_edit_expect(p->edit, &expect);
 }
 
-static vecq_status pack_functions(vecq_edit *edit, const vecq_plan *plan)
+typedef struct body_check {
+    vecq_span rest; /* of the function as it lies in the file */
+    int is_same;
+} body_check;
+
+static vecq_status compare_body(void *context, const void *data, size_t n, vecq_error *err)
+{
+    body_check *check = context;
+
+    (void)err;
+    check->is_same = check->is_same && n <= check->rest.n && memcmp(check->rest.data, data, n) == 0;
+    if (check->is_same) {
+        check->rest.data += n;
+        check->rest.n -= n;
+    }
+    return VECQ_OK;
+}
+
+/* Adds the function of a form; one that an earlier run left does when it is the very same. */
+static vecq_status pack_function(vecq_edit *edit, vecq_decode_form form)
 {
     vecq_document *doc = edit->doc;
+    vecq_message *function = vecq_function_build(&doc->arena, form, doc->ir.main->opset);
+    char name[64];
+    size_t g;
+
+    if (function == NULL)
+        return vecq_error_memory(edit->err, 0);
+    snprintf(name, sizeof name, "%s:%s", VECQ_DOMAIN, vecq_function_name(form));
+    for (g = 0; g < doc->ir.n_graphs; g++) {
+        const vecq_graph *graph = doc->ir.graphs[g];
+        body_check check = {{NULL, 0}, 1};
+
+        if (graph->kind != VECQ_GRAPH_FUNCTION || strcmp(graph->name, name) != 0)
+            continue;
+        check.rest = vecq_field_content(&doc->model->fields[((const vecq_origin *)graph->origin)->field]);
+        vecq_message_measure(function);
+        VECQ_TRY(vecq_message_write(function, compare_body, &check, edit->err));
+        if (check.is_same && check.rest.n == 0)
+            return VECQ_OK;
+        return vecq_error_set(edit->err, VECQ_ERR_UNSUPPORTED,
+                              "holds a function %s of its own, which is not the one this program writes",
+                              name);
+    }
+    if (!vecq_message_insert_child(doc->model, SIZE_MAX, ONNX_MODEL_FUNCTIONS, function))
+        return vecq_error_memory(edit->err, 0);
+    return VECQ_OK;
+}
+
+static vecq_status pack_functions(vecq_edit *edit, const vecq_plan *plan)
+{
     int used[2][VECQ_PACKED_BITS_MAX + 1] = {{0}};
     vecq_decode_form form;
-    size_t i, g;
+    size_t i;
 
     for (i = 0; i < plan->n; i++)
         if (plan->items[i].is_done)
             used[plan->items[i].is_ragged][plan->items[i].bits] = 1;
-    for (g = 0; g < doc->ir.n_graphs;
-         g++) { /* an earlier run may have left some: calls in both work with it */
-        const vecq_graph *graph = doc->ir.graphs[g];
-        size_t skip = strlen(VECQ_DOMAIN ":");
-
-        if (graph->kind != VECQ_GRAPH_FUNCTION || strncmp(graph->name, VECQ_DOMAIN ":", skip) != 0)
-            continue;
-        for (form.is_ragged = 0; form.is_ragged < 2; form.is_ragged++)
-            for (form.bits = 1; form.bits <= VECQ_PACKED_BITS_MAX; form.bits++)
-                if (strcmp(graph->name + skip, vecq_function_name(form)) == 0)
-                    used[form.is_ragged][form.bits] = 0;
-    }
     for (form.is_ragged = 0; form.is_ragged < 2; form.is_ragged++)
-        for (form.bits = 1; form.bits <= VECQ_PACKED_BITS_MAX; form.bits++) {
-            vecq_message *function;
-
-            if (!used[form.is_ragged][form.bits])
-                continue;
-            function = vecq_function_build(&doc->arena, form, doc->ir.main->opset);
-            if (function == NULL ||
-                !vecq_message_insert_child(doc->model, SIZE_MAX, ONNX_MODEL_FUNCTIONS, function))
-                return vecq_error_memory(edit->err, 0);
-        }
+        for (form.bits = 1; form.bits <= VECQ_PACKED_BITS_MAX; form.bits++)
+            if (used[form.is_ragged][form.bits])
+                VECQ_TRY(pack_function(edit, form));
     return VECQ_OK;
 }
 
@@ -449,8 +478,18 @@ vecq_status vecq_pack_document(vecq_edit *edit, const vecq_plan *plan, const vec
 {
     int is_call = plan->format == VECQ_FORMAT_PACKED && !options->inline_bodies;
     packer p = {.edit = edit, .options = options, .spool = spool, .index = edit->first_index};
+    int64_t known = vecq_document_opset(edit->doc->model, ONNX_MODEL_OPSET_IMPORT, VECQ_DOMAIN);
     size_t i;
 
+    if (is_call && known > VECQ_DOMAIN_VERSION)
+        return vecq_error_set(edit->err, VECQ_ERR_UNSUPPORTED,
+                              "imports version %lld of domain " VECQ_DOMAIN
+                              ", this program writes version %d",
+                              (long long)known, VECQ_DOMAIN_VERSION);
+    if (edit->first_index + plan->n > VECQ_EDIT_INDEX_MAX)
+        return vecq_error_set(edit->err, VECQ_ERR_UNSUPPORTED,
+                              "has names like 'vecq%zu', and no numbers are left for new ones: rename them",
+                              edit->first_index - 1);
     for (i = 0; i < plan->n; i++) {
         if (!plan->items[i].is_done)
             continue;

@@ -177,6 +177,8 @@ vecq_status vecq_packed_bind(vecq_ir *ir, vecq_node *node, vecq_error *err)
         return vecq_error_memory(err, sizeof *p);
     p->bits = form.bits;
     vecq_strips_exact(form.bits, 1, 1, &p->strips); /* for the number of fields */
+    if (node->n_inputs != vecq_function_inputs(form))
+        return packed_damaged(node, "the call has the wrong number of inputs", err);
     VECQ_TRY(packed_shape(node, p->strips.n_fields + 1, c, err));
     p->count = c->count;
     VECQ_TRY(packed_fields(node, p, err));

@@ -51,12 +51,15 @@ void vecq_unpack_clear(vecq_unpacked_list *list)
 
 vecq_status vecq_unpack_values(vecq_unpacked_list *list, vecq_spool *spool, vecq_error *err)
 {
+    vecq_fold_budget budget = {0};
     size_t i;
 
+    if (list->n > 0)
+        budget = vecq_fold_budget_of(list->items[0].value->graph->ir);
     for (i = 0; i < list->n; i++) {
         vecq_unpacked *item = &list->items[i];
         vecq_tensor tensor;
-        vecq_status status = vecq_fold_value(item->value, VECQ_FOLD_LIMIT, &tensor, err);
+        vecq_status status = vecq_fold_spend(item->value, &budget, &tensor, err);
 
         if (status == VECQ_OK) {
             status = vecq_spool_append(spool, tensor.data, tensor.n_bytes, &item->data_at, err);
@@ -103,6 +106,25 @@ static vecq_status remove_domain(vecq_edit *edit)
     return VECQ_OK;
 }
 
+/* Functions that were dropped no longer count in what is read back. */
+static void shift_expectations(vecq_edit *edit)
+{
+    const vecq_ir *ir = &edit->doc->ir;
+    size_t g, i, n;
+
+    for (g = ir->n_graphs; g-- > 0;) {
+        const vecq_graph *graph = ir->graphs[g];
+        const vecq_origin *origin = vecq_edit_root(ir->graphs[g])->origin;
+
+        if (vecq_edit_root(ir->graphs[g])->kind != VECQ_GRAPH_FUNCTION ||
+            !origin->parent->fields[origin->field].is_dropped)
+            continue;
+        n = edit->n_expectations;
+        for (i = 0; i < n; i++)
+            edit->expectations[i].graph -= edit->expectations[i].graph > graph->index;
+    }
+}
+
 vecq_status vecq_unpack_document(vecq_edit *edit, const vecq_unpacked_list *list, vecq_span spool)
 {
     size_t i;
@@ -116,12 +138,13 @@ vecq_status vecq_unpack_document(vecq_edit *edit, const vecq_unpacked_list *list
                                    item->fingerprint};
 
         if (!value->producer->is_dead)
-            VECQ_TRY(vecq_edit_drop_node(edit, value->producer));
+            VECQ_TRY(vecq_edit_drop_definition(edit, value, ""));
         VECQ_TRY(vecq_edit_add_tensor(edit, value->graph, value->name, item->shape.dtype, item->shape.dims,
                                       item->shape.rank, raw));
         VECQ_TRY(vecq_edit_expect(edit, &expect));
     }
     VECQ_TRY(vecq_edit_finish(edit));
     VECQ_TRY(remove_domain(edit));
+    shift_expectations(edit);
     return vecq_edit_set_metadata(edit, VECQ_METADATA_KEY, NULL);
 }

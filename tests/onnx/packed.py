@@ -9,14 +9,14 @@ def fields(bits):
 
 
 def wasted(bits, rows, cols):
-    """Most bytes of padding in a field of rows x cols codes."""
-    return max((-rows % (8 // f)) * cols * f // 8 for f, _ in fields(bits))
+    """Most bits of padding in a field of rows x cols codes."""
+    return max((-rows % (8 // f)) * cols * f for f, _ in fields(bits))
 
 
 def fold(bits, rows, cols):
     """Shape after columns were folded into rows."""
     for g in range(1, cols + 1):
-        if cols % g == 0 and wasted(bits, rows * g, cols // g) <= 64:
+        if cols % g == 0 and wasted(bits, rows * g, cols // g) <= 512:
             return rows * g, cols // g
     raise ValueError("no columns")
 
