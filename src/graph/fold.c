@@ -10,6 +10,7 @@
 #include "graph/fold_call.h"
 
 #define FOLD_WORK_FACTOR 256u /* bytes read and written in all, in units of the limit of one tensor */
+#define FOLD_NODE_WORK   256u /* for a node, whatever it does */
 
 typedef struct fold_row {
     const char *name;
@@ -142,6 +143,7 @@ typedef struct fold_plan {
     fold_frame *stack;
     size_t n_stack, stack_capacity;
     size_t held_bytes;
+    uint64_t work; /* left */
 } fold_plan;
 
 static void plan_clear(fold_plan *plan)
@@ -184,6 +186,10 @@ static vecq_status plan_push(fold_plan *plan, const vecq_node *node, vecq_error 
     if (*state == FOLD_NODE_OPEN)
         return vecq_error_set(err, VECQ_ERR_FORMAT, "%s '%.200s' depends on its own output", node->op_type,
                               node->name);
+    if (plan->work < FOLD_NODE_WORK)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                              "the constant subgraph takes too much work to evaluate");
+    plan->work -= FOLD_NODE_WORK;
     if (fold_find(node) == NULL || fold_has_reference(node))
         return vecq_error_set(
             err, VECQ_ERR_UNSUPPORTED,
@@ -350,7 +356,7 @@ static vecq_status run_results(fold_plan *plan, vecq_fold_call *call)
 }
 
 static vecq_status run_node(fold_plan *plan, const vecq_node *node, fold_buffers *buffers, size_t limit_bytes,
-                            uint64_t *work, vecq_error *err)
+                            vecq_error *err)
 {
     const fold_row *row = fold_find(node);
     vecq_fold_call call = {0};
@@ -358,7 +364,7 @@ static vecq_status run_node(fold_plan *plan, const vecq_node *node, fold_buffers
     size_t i;
 
     VECQ_TRY(buffers_fit(buffers, node, err));
-    VECQ_TRY(run_operands(plan, node, buffers, work, err));
+    VECQ_TRY(run_operands(plan, node, buffers, &plan->work, err));
     memset(buffers->out, 0, node->n_outputs * sizeof *buffers->out);
     for (i = 0; i < node->n_outputs; i++)
         buffers->wanted[i] =
@@ -373,7 +379,7 @@ static vecq_status run_node(fold_plan *plan, const vecq_node *node, fold_buffers
     call.n_out = node->n_outputs;
     call.limit_bytes = limit_bytes;
     call.held_bytes = plan->held_bytes;
-    call.work = work;
+    call.work = &plan->work;
     call.err = err;
     status = row->function(&call);
     if (status == VECQ_OK)
@@ -388,14 +394,11 @@ static vecq_status plan_run(fold_plan *plan, const vecq_value *value, size_t lim
 {
     fold_buffers buffers = {0};
     fold_slot *root = &plan->slots[index_get(&plan->slot_of, value)];
-    uint64_t work;
     vecq_status status = VECQ_OK;
     size_t i;
 
-    if (__builtin_mul_overflow((uint64_t)limit_bytes, FOLD_WORK_FACTOR, &work))
-        work = UINT64_MAX;
     for (i = 0; i < plan->n_order && status == VECQ_OK; i++)
-        status = run_node(plan, plan->order[i], &buffers, limit_bytes, &work, err);
+        status = run_node(plan, plan->order[i], &buffers, limit_bytes, err);
     buffers_clear(&buffers);
     if (status != VECQ_OK)
         return status;
@@ -407,9 +410,10 @@ static vecq_status plan_run(fold_plan *plan, const vecq_value *value, size_t lim
     return VECQ_OK;
 }
 
-vecq_status vecq_fold_value(const vecq_value *value, size_t limit_bytes, vecq_tensor *out, vecq_error *err)
+vecq_status vecq_fold_spend(const vecq_value *value, vecq_fold_budget *budget, vecq_tensor *out,
+                            vecq_error *err)
 {
-    fold_plan plan = {0};
+    fold_plan plan = {.work = budget->work};
     vecq_status status;
 
     memset(out, 0, sizeof *out);
@@ -417,14 +421,41 @@ vecq_status vecq_fold_value(const vecq_value *value, size_t limit_bytes, vecq_te
         return vecq_const_load(value->constant, out, err);
     status = plan_build(&plan, value, err);
     if (status == VECQ_OK)
-        status = plan_run(&plan, value, limit_bytes, out, err);
+        status = plan_run(&plan, value, budget->limit_bytes, out, err);
+    budget->work = plan.work;
     plan_clear(&plan);
     return status;
 }
 
+vecq_status vecq_fold_value(const vecq_value *value, size_t limit_bytes, vecq_tensor *out, vecq_error *err)
+{
+    vecq_fold_budget budget = {limit_bytes, 0};
+
+    if (__builtin_mul_overflow((uint64_t)limit_bytes, FOLD_WORK_FACTOR, &budget.work))
+        budget.work = UINT64_MAX;
+    return vecq_fold_spend(value, &budget, out, err);
+}
+
+static uint64_t budget_part(const vecq_ir *ir, uint64_t factor, uint64_t least)
+{
+    uint64_t n;
+
+    if (__builtin_mul_overflow(ir->n_source, factor, &n) || n > SIZE_MAX)
+        n = SIZE_MAX;
+    return n > least ? n : least;
+}
+
+vecq_fold_budget vecq_fold_budget_of(const vecq_ir *ir)
+{
+    vecq_fold_budget budget = {(size_t)budget_part(ir, 64, (uint64_t)64 << 20),
+                               budget_part(ir, 1024, (uint64_t)512 << 20)};
+
+    return budget;
+}
+
 int vecq_fold_can(const vecq_value *value)
 {
-    fold_plan plan = {0};
+    fold_plan plan = {.work = UINT64_MAX};
     vecq_error err = VECQ_ERROR_INIT;
     int can = plan_build(&plan, value, &err) == VECQ_OK;
 

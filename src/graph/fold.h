@@ -23,6 +23,23 @@
  */
 vecq_status vecq_fold_value(const vecq_value *value, size_t limit_bytes, vecq_tensor *out, vecq_error *err);
 
+/*
+ * What a whole pass over a model may spend on folding. A few bytes can ask for any amount of work, and many
+ * weights can ask for the same, so both are in proportion to the model: one tensor may take 64 x its bytes,
+ * at least 64 MiB; all evaluations together may read and write 1024 x its bytes, at least 512 MiB. (Decoding
+ * a one-bit weight by plain nodes makes tensors of 32 x its bytes and takes some 600 x of work.)
+ */
+typedef struct vecq_fold_budget {
+    size_t limit_bytes; /* of one tensor */
+    uint64_t work;      /* left */
+} vecq_fold_budget;
+
+vecq_fold_budget vecq_fold_budget_of(const vecq_ir *ir);
+
+/* vecq_fold_value() on a budget, which it uses up; every node that is visited counts as 256 bytes. */
+vecq_status vecq_fold_spend(const vecq_value *value, vecq_fold_budget *budget, vecq_tensor *out,
+                            vecq_error *err);
+
 /* Non-zero when every operator behind the value is in the table. */
 int vecq_fold_can(const vecq_value *value);
 

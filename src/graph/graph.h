@@ -149,6 +149,7 @@ struct vecq_ir {
     vecq_graph **graphs; /* every graph: main, nested ones (parents first, document order), then functions */
     size_t n_graphs;
     const char *source; /* file name, for messages */
+    uint64_t n_source;  /* bytes of the file and of its tensors in other files: what folding is measured by */
 };
 
 /* Releases everything; the ir itself belongs to the caller. */

@@ -155,7 +155,7 @@ static const char *item_format(vecq_plan_item *item, const vecq_quantize_options
 }
 
 /* What a computed weight looks like: evaluate it once, keep the shape. */
-static vecq_status item_shape(vecq_plan_item *item, vecq_error *err)
+static vecq_status item_shape(vecq_plan_item *item, vecq_fold_budget *budget, vecq_error *err)
 {
     const vecq_const *c = item->value->constant;
     vecq_tensor tensor;
@@ -171,7 +171,7 @@ static vecq_status item_shape(vecq_plan_item *item, vecq_error *err)
     }
     if (item->reason != NULL)
         return VECQ_OK;
-    status = vecq_fold_value(item->value, VECQ_FOLD_LIMIT, &tensor, &local);
+    status = vecq_fold_spend(item->value, budget, &tensor, &local);
     if (status == VECQ_ERR_MEMORY)
         return vecq_error_set(err, status, "tensor '%s': %s", item->value->name, local.message);
     if (status != VECQ_OK) {
@@ -279,7 +279,8 @@ static vecq_status plan_others(vecq_ir *ir, vecq_plan *plan, size_t *capacity, v
                 if (value->constant == NULL || !vecq_dtype_is_weight(value->constant->dtype))
                     continue;
                 if ((value->producer != NULL && vecq_weight_group(value->producer) >= 0) ||
-                    (value->n_uses > 0 && vecq_weight_group(value->uses[0].node) >= 0))
+                    (value->n_uses > 0 && (vecq_weight_group(value->uses[0].node) >= 0 ||
+                                           vecq_weight_is_call(value->uses[0].node))))
                     continue; /* part of a decode */
             }
             item.reason = plain_reason(ir, value);
@@ -297,6 +298,7 @@ static vecq_status plan_others(vecq_ir *ir, vecq_plan *plan, size_t *capacity, v
 
 vecq_status vecq_plan_make(vecq_ir *ir, const vecq_quantize_options *options, vecq_plan *out, vecq_error *err)
 {
+    vecq_fold_budget budget = vecq_fold_budget_of(ir);
     vecq_status status;
     size_t capacity = 0, i;
 
@@ -306,7 +308,7 @@ vecq_status vecq_plan_make(vecq_ir *ir, const vecq_quantize_options *options, ve
     if (status == VECQ_OK)
         status = plan_others(ir, out, &capacity, err);
     for (i = 0; i < out->n && status == VECQ_OK; i++) {
-        status = item_shape(&out->items[i], err);
+        status = item_shape(&out->items[i], &budget, err);
         if (status == VECQ_OK)
             status = item_decide(&out->items[i], options, err);
     }
@@ -323,11 +325,12 @@ void vecq_plan_clear(vecq_plan *plan)
 
 vecq_status vecq_plan_values(const vecq_plan_item *item, float *dst, vecq_error *err)
 {
+    vecq_fold_budget budget = vecq_fold_budget_of(item->value->graph->ir);
     vecq_tensor tensor;
 
     if (item->value->constant != NULL)
         return vecq_const_read_f32(item->value->constant, dst, err);
-    VECQ_TRY(vecq_fold_value(item->value, VECQ_FOLD_LIMIT, &tensor, err));
+    VECQ_TRY(vecq_fold_spend(item->value, &budget, &tensor, err));
     vecq_convert_to_f32(tensor.dtype, tensor.data, dst, tensor.count);
     vecq_tensor_destroy(&tensor);
     return VECQ_OK;

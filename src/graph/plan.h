@@ -72,7 +72,4 @@ vecq_status vecq_plan_values(const vecq_plan_item *item, float *dst, vecq_error 
 /* Bytes the item takes in the written file: fields and scales, integers and scales, or values. */
 uint64_t vecq_plan_bytes(const vecq_plan_item *item, vecq_format format);
 
-/* Largest tensor that folding may make. */
-#define VECQ_FOLD_LIMIT ((size_t)1 << 34)
-
 #endif

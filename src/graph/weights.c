@@ -362,18 +362,56 @@ int64_t vecq_weight_group(const vecq_node *node)
     return *p == '\0' || *p == '_' ? index : -1;
 }
 
+int vecq_weight_is_call(const vecq_node *node)
+{
+    return node->n_outputs == 1 && node->outputs[0] != NULL && node->outputs[0]->constant != NULL &&
+           !vecq_node_is(node, "Constant");
+}
+
 int vecq_weight_is_decoded(const vecq_value *value)
 {
     int64_t group = value->producer != NULL ? vecq_weight_group(value->producer) : -1;
     size_t u;
 
     if (group < 0)
-        return 0;
+        return value->producer != NULL && vecq_weight_is_call(value->producer);
     for (u = 0; u < value->n_uses; u++)
         if (vecq_weight_group(value->uses[u].node) != group)
             return 1;
     return value->n_uses == 0 || value->is_graph_output;
 }
+
+/* Whether a constant is a decoded weight, or one put into another shape, order or type. */
+static int is_from_call(const vecq_value *value)
+{
+    static const char *const layout[] = {"Reshape", "Transpose", "Cast", "Identity"};
+    size_t steps, i;
+
+    for (steps = 0; steps < 16 && value != NULL && value->producer != NULL; steps++) {
+        const vecq_node *node = value->producer;
+
+        if (vecq_weight_is_call(node) || vecq_weight_group(node) >= 0)
+            return 1;
+        for (i = 0; i < 4 && !vecq_node_is(node, layout[i]); i++)
+            ;
+        if (i == 4 || node->n_inputs < 1)
+            return 0;
+        value = node->inputs[0];
+    }
+    return 0;
+}
+
+/* A Cast that keeps a weight a weight: to integers it would change what the values mean. */
+static int is_float_cast(const vecq_node *node)
+{
+    const vecq_const *from = node->inputs[0]->constant;
+    int64_t to = vecq_node_attr_int(node, "to", 0);
+
+    return vecq_node_is(node, "Cast") && from != NULL && vecq_dtype_is_weight(from->dtype) && to > 0 &&
+           to < VECQ_DT_COUNT && vecq_dtype_is_weight((vecq_dtype)to);
+}
+
+#define TRACE_MAX 1000u /* nodes: longer chains are computed */
 
 /* From an operand back to the tensor that holds its values: through Identity, through Cast between float
  * types, and through Transpose, which is remembered. Anything else that is constant gets computed. */
@@ -381,12 +419,12 @@ static void site_trace(vecq_weight_site *site, vecq_value *operand)
 {
     vecq_node *met[8];
     vecq_value *value = operand;
-    size_t n = 0, i;
+    size_t n = 0, i, steps;
 
-    for (;;) {
+    for (steps = 0; steps < TRACE_MAX; steps++) {
         vecq_node *node = value->producer;
 
-        if (node != NULL && vecq_weight_group(node) >= 0) {
+        if (is_from_call(value)) {
             site->is_packed = 1;
             site->reason = "already quantized by vecq: unpack the model first";
             break;
@@ -395,9 +433,7 @@ static void site_trace(vecq_weight_site *site, vecq_value *operand)
             break;
         if (vecq_node_is(node, "Transpose") && n < sizeof met / sizeof *met)
             met[n++] = node;
-        else if (!vecq_node_is(node, "Identity") &&
-                 !(vecq_node_is(node, "Cast") && node->inputs[0]->constant != NULL &&
-                   vecq_dtype_is_weight(node->inputs[0]->constant->dtype)))
+        else if (!vecq_node_is(node, "Identity") && !is_float_cast(node))
             break;
         value = node->inputs[0];
     }
@@ -429,8 +465,6 @@ static vecq_status weights_add(vecq_weight_list *list, vecq_value *operand, vecq
             site.reason = "has no elements";
         else
             site.reason = vecq_weight_layout(&site, constant->rank, constant->dims, &site.layout);
-    } else if (site.reason == NULL && !vecq_fold_can(site.target)) {
-        site.reason = "computed by operators that cannot be evaluated here";
     }
     if (!vecq_grow((void **)&list->sites, &list->capacity, list->n, sizeof *list->sites))
         return vecq_error_memory(err, sizeof *list->sites);

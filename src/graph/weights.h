@@ -48,7 +48,11 @@ typedef struct vecq_weight_list {
 /* i for a node that this program wrote for weight i: its name is "vecq<i>" or begins with "vecq<i>_"; else
  * -1. */
 int64_t vecq_weight_group(const vecq_node *node);
-/* Non-zero for the result of such a group: made in it and used outside (or nowhere, or an output). */
+/* Non-zero for the call of a decode function, whatever its name: a node whose result the document layer
+ * bound. */
+int vecq_weight_is_call(const vecq_node *node);
+/* Non-zero for the result of such a group (made in it and used outside, or nowhere, or an output), and of a
+ * call that belongs to no group. */
 int vecq_weight_is_decoded(const vecq_value *value);
 
 /* Finds every weight operand that is constant. Release with vecq_weights_clear(). */

@@ -31,7 +31,7 @@ static vecq_message *graph_message(const vecq_graph *graph)
     return ((const vecq_origin *)graph->origin)->self;
 }
 
-/* "vecq<i>..." -> i + 1, anything else 0 */
+/* "vecq<i>..." -> i + 1, anything else 0; also for an i above those that names of ours have. */
 static size_t name_index(const char *name)
 {
     size_t i = 0;
@@ -39,9 +39,9 @@ static size_t name_index(const char *name)
     if (strncmp(name, "vecq", 4) != 0)
         return 0;
     for (name += 4; *name >= '0' && *name <= '9'; name++)
-        if (i < (size_t)1 << 40)
+        if (i <= VECQ_EDIT_INDEX_MAX)
             i = i * 10 + (size_t)(*name - '0');
-    return name[-1] >= '0' && name[-1] <= '9' ? i + 1 : 0;
+    return name[-1] >= '0' && name[-1] <= '9' && i <= VECQ_EDIT_INDEX_MAX ? i + 1 : 0;
 }
 
 vecq_status vecq_edit_begin(vecq_edit *edit, vecq_document *doc, vecq_error *err)

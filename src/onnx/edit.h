@@ -17,6 +17,8 @@ typedef struct vecq_expectation {
     uint64_t fingerprint;
 } vecq_expectation;
 
+#define VECQ_EDIT_INDEX_MAX ((size_t)INT32_MAX) /* what vecq_weight_group() takes for one of ours */
+
 typedef struct vecq_edit {
     vecq_document *doc;
     vecq_error *err;
@@ -24,7 +26,8 @@ typedef struct vecq_edit {
     size_t n_additions, capacity;
     vecq_expectation *expectations;
     size_t n_expectations, expectations_capacity;
-    size_t first_index; /* smallest i such that no name of the model begins with "vecq<i or more>" */
+    size_t first_index; /* smallest i such that no name of the model begins with "vecq<i or more>", names with
+                           numbers above VECQ_EDIT_INDEX_MAX aside */
     vecq_map names;     /* of all values outside functions: how often (a count in the pointer) */
 } vecq_edit;
 

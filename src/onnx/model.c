@@ -38,11 +38,12 @@ static double seconds_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Messages of everything below begin with the model's name. */
-static vecq_status model_fail(const vecq_model *model, vecq_status status, vecq_error *err)
+/* Hands on an error with the model's name before it. (One that the caller brought along stays as it is.) */
+static vecq_status model_fail(const vecq_model *model, vecq_status status, const vecq_error *why,
+                              vecq_error *err)
 {
     if (status != VECQ_OK)
-        vecq_error_prefix(err, "%s", model->doc.name);
+        vecq_error_set(err, status, "%s: %s", model->doc.name, why->message);
     return status;
 }
 
@@ -64,8 +65,7 @@ static vecq_status model_read(vecq_model *model, const char *name, const char *f
     if (status == VECQ_OK)
         status = vecq_document_read(doc, &local);
     if (status != VECQ_OK) {
-        vecq_error_prefix(&local, "%s", name);
-        vecq_error_set(err, status, "%s", local.message);
+        vecq_error_set(err, status, "%s: %s", name, local.message);
         vecq_model_close(model);
         return status;
     }
@@ -175,21 +175,27 @@ static vecq_status check_unchanged(const vecq_model *model, vecq_error *err)
 
 /* ---- quantizing ---- */
 
+static vecq_status plan_report(vecq_model *model, const vecq_quantize_options *options, vecq_report **out,
+                               vecq_error *err)
+{
+    vecq_plan plan;
+    vecq_status status;
+
+    VECQ_TRY(check_unchanged(model, err));
+    VECQ_TRY(check_options(options, err));
+    VECQ_TRY(vecq_plan_make(&model->doc.ir, options, &plan, err));
+    status = vecq_report_make(&model->doc, &plan, VECQ_REPORT_PLAN, 0, out, err);
+    vecq_plan_clear(&plan);
+    return status;
+}
+
 vecq_status vecq_model_plan(vecq_model *model, const vecq_quantize_options *options, vecq_report **out,
                             vecq_error *err)
 {
-    vecq_plan plan;
-    vecq_status status = check_unchanged(model, err);
+    vecq_error why = VECQ_ERROR_INIT;
 
-    if (status == VECQ_OK)
-        status = check_options(options, err);
-    if (status == VECQ_OK)
-        status = vecq_plan_make(&model->doc.ir, options, &plan, err);
-    if (status != VECQ_OK)
-        return model_fail(model, status, err);
-    status = vecq_report_make(&model->doc, &plan, VECQ_REPORT_PLAN, 0, out, err);
-    vecq_plan_clear(&plan);
-    return model_fail(model, status, err);
+    *out = NULL;
+    return model_fail(model, plan_report(model, options, out, &why), &why, err);
 }
 
 /* A weight that the format cannot express is a refusal: a file with some layers quantized and some not,
@@ -239,21 +245,16 @@ static vecq_status quantize(vecq_model *model, vecq_plan *plan, const vecq_quant
     return vecq_pack_document(&model->edit, plan, options, bytes);
 }
 
-vecq_status vecq_model_quantize(vecq_model *model, const vecq_quantize_options *options, vecq_report **out,
-                                vecq_error *err)
+static vecq_status quantize_report(vecq_model *model, const vecq_quantize_options *options, vecq_report **out,
+                                   vecq_error *err)
 {
     double start = seconds_now();
     vecq_plan plan;
-    vecq_status status = check_unchanged(model, err);
+    vecq_status status;
 
-    if (out != NULL)
-        *out = NULL;
-    if (status == VECQ_OK)
-        status = check_options(options, err);
-    if (status == VECQ_OK)
-        status = vecq_plan_make(&model->doc.ir, options, &plan, err);
-    if (status != VECQ_OK)
-        return model_fail(model, status, err);
+    VECQ_TRY(check_unchanged(model, err));
+    VECQ_TRY(check_options(options, err));
+    VECQ_TRY(vecq_plan_make(&model->doc.ir, options, &plan, err));
     model->state = MODEL_BROKEN;
     status = quantize(model, &plan, options, err);
     if (status == VECQ_OK && out != NULL)
@@ -261,7 +262,17 @@ vecq_status vecq_model_quantize(vecq_model *model, const vecq_quantize_options *
     if (status == VECQ_OK)
         model->state = MODEL_CHANGED;
     vecq_plan_clear(&plan);
-    return model_fail(model, status, err);
+    return status;
+}
+
+vecq_status vecq_model_quantize(vecq_model *model, const vecq_quantize_options *options, vecq_report **out,
+                                vecq_error *err)
+{
+    vecq_error why = VECQ_ERROR_INIT;
+
+    if (out != NULL)
+        *out = NULL;
+    return model_fail(model, quantize_report(model, options, out, &why), &why, err);
 }
 
 /* ---- looking ---- */
@@ -279,14 +290,16 @@ static vecq_status inspect(vecq_model *model, vecq_report **out, vecq_error *err
 {
     double start = seconds_now();
 
-    *out = NULL;
     VECQ_TRY(model_list(model, err));
     return vecq_report_make(&model->doc, &model->list, VECQ_REPORT_INSPECT, seconds_now() - start, out, err);
 }
 
 vecq_status vecq_model_inspect(vecq_model *model, vecq_report **out, vecq_error *err)
 {
-    return model_fail(model, inspect(model, out, err), err);
+    vecq_error why = VECQ_ERROR_INIT;
+
+    *out = NULL;
+    return model_fail(model, inspect(model, out, &why), &why, err);
 }
 
 static vecq_status model_item(vecq_model *model, size_t index, vecq_plan_item **out, vecq_error *err)
@@ -298,36 +311,52 @@ static vecq_status model_item(vecq_model *model, size_t index, vecq_plan_item **
     return VECQ_OK;
 }
 
+static vecq_status item_values(const vecq_plan_item *item, float *values, vecq_error *err)
+{
+    vecq_status status = item->count > 0 ? vecq_plan_values(item, values, err) : VECQ_OK;
+
+    if (status != VECQ_OK)
+        vecq_error_prefix(err, "tensor '%s'", item->value->name);
+    return status;
+}
+
+static vecq_status item_rows(const vecq_plan_item *item, float *values, vecq_error *err)
+{
+    vecq_status status;
+    float *plain;
+
+    if (!item->layout.is_transposed)
+        return item_values(item, values, err);
+    plain = vecq_alloc(item->count, sizeof *plain);
+    if (plain == NULL)
+        return vecq_error_memory(err, item->count * sizeof *plain);
+    status = item_values(item, plain, err);
+    if (status == VECQ_OK)
+        vecq_layout_to_matrix(&item->layout, sizeof *plain, plain, values);
+    vecq_free(plain);
+    return status;
+}
+
 vecq_status vecq_model_weight_values(vecq_model *model, size_t index, float *values, vecq_error *err)
 {
+    vecq_error why = VECQ_ERROR_INIT;
     vecq_plan_item *item = NULL;
-    vecq_status status = model_item(model, index, &item, err);
+    vecq_status status = model_item(model, index, &item, &why);
 
-    if (status == VECQ_OK) {
-        status = vecq_plan_values(item, values, err);
-        if (status != VECQ_OK)
-            vecq_error_prefix(err, "tensor '%s'", item->value->name);
-    }
-    return model_fail(model, status, err);
+    if (status == VECQ_OK)
+        status = item_values(item, values, &why);
+    return model_fail(model, status, &why, err);
 }
 
 vecq_status vecq_model_weight_rows(vecq_model *model, size_t index, float *values, vecq_error *err)
 {
+    vecq_error why = VECQ_ERROR_INIT;
     vecq_plan_item *item = NULL;
-    vecq_status status = model_item(model, index, &item, err);
-    float *plain = NULL;
+    vecq_status status = model_item(model, index, &item, &why);
 
-    if (status == VECQ_OK && !item->layout.is_transposed)
-        return vecq_model_weight_values(model, index, values, err);
-    if (status == VECQ_OK) {
-        plain = vecq_alloc(item->count, sizeof *plain);
-        status = plain == NULL ? vecq_error_memory(err, item->count * sizeof *plain)
-                               : vecq_plan_values(item, plain, err);
-    }
     if (status == VECQ_OK)
-        vecq_layout_to_matrix(&item->layout, sizeof *plain, plain, values);
-    vecq_free(plain);
-    return model_fail(model, status, err);
+        status = item_rows(item, values, &why);
+    return model_fail(model, status, &why, err);
 }
 
 /* ---- unpacking ---- */
@@ -345,29 +374,36 @@ static vecq_status unpack(vecq_model *model, vecq_unpacked_list *list, vecq_erro
     return vecq_unpack_document(&model->edit, list, bytes);
 }
 
-vecq_status vecq_model_unpack(vecq_model *model, vecq_report **out, vecq_error *err)
+static vecq_status unpack_report(vecq_model *model, vecq_report **out, vecq_error *err)
 {
     vecq_unpacked_list list;
-    vecq_status status = check_unchanged(model, err);
+    vecq_status status;
+
+    VECQ_TRY(check_unchanged(model, err));
+    if (out != NULL)
+        VECQ_TRY(inspect(model, out, err));
+    VECQ_TRY(vecq_unpack_find(&model->doc.ir, &list, err));
+    model->state = MODEL_BROKEN;
+    status = unpack(model, &list, err);
+    vecq_unpack_clear(&list);
+    if (status == VECQ_OK)
+        model->state = MODEL_CHANGED;
+    return status;
+}
+
+vecq_status vecq_model_unpack(vecq_model *model, vecq_report **out, vecq_error *err)
+{
+    vecq_error why = VECQ_ERROR_INIT;
+    vecq_status status;
 
     if (out != NULL)
         *out = NULL;
-    if (status == VECQ_OK && out != NULL)
-        status = inspect(model, out, err);
-    if (status == VECQ_OK)
-        status = vecq_unpack_find(&model->doc.ir, &list, err);
-    if (status == VECQ_OK) {
-        model->state = MODEL_BROKEN;
-        status = unpack(model, &list, err);
-        vecq_unpack_clear(&list);
-    }
-    if (status == VECQ_OK) {
-        model->state = MODEL_CHANGED;
-    } else if (out != NULL) {
+    status = unpack_report(model, out, &why);
+    if (status != VECQ_OK && out != NULL) {
         vecq_report_free(*out);
         *out = NULL;
     }
-    return model_fail(model, status, err);
+    return model_fail(model, status, &why, err);
 }
 
 /* ---- saving ---- */

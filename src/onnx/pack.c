@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/status.h"
 #include "onnx/functions.h"
 #include "onnx/schema.h"
@@ -18,7 +19,14 @@ typedef struct packer {
     const char *name; /* of the finished tensor */
     size_t index;
     int64_t opset;
+    vecq_map written; /* tensors of this run by type, shape and fingerprint: equal ones are written once */
 } packer;
+
+/* A tensor that was written. */
+typedef struct packed_tensor {
+    const char *name;
+    vecq_span raw;
+} packed_tensor;
 
 static vecq_status pack_oom(packer *p)
 {
@@ -38,11 +46,38 @@ static vecq_span pack_bytes(const packer *p, uint64_t at, uint64_t n)
     return bytes;
 }
 
+/* What two tensors have in common that can share a name. */
+static const char *tensor_key(packer *p, vecq_dtype dtype, const int64_t *dims, unsigned rank, vecq_span raw)
+{
+    char shape[VECQ_MAX_RANK * 21 + 1] = "";
+    size_t n = 0;
+    unsigned a;
+
+    for (a = 0; a < rank; a++)
+        n += (size_t)snprintf(shape + n, sizeof shape - n, ",%lld", (long long)dims[a]);
+    return vecq_arena_printf(&p->edit->doc->arena, "%zu:%d%s:%016llx", p->root->index, (int)dtype, shape,
+                             (unsigned long long)vecq_hash(0, raw.data, raw.n));
+}
+
+/* Weights that the model computes twice from one source, and shapes, have equal tensors: written once. */
 static vecq_status pack_tensor(packer *p, const char *suffix, vecq_dtype dtype, const int64_t *dims,
                                unsigned rank, vecq_span raw, const char **name)
 {
+    const char *key = tensor_key(p, dtype, dims, rank, raw);
+    packed_tensor *twin = key != NULL ? vecq_map_get(&p->written, key) : NULL;
+
+    if (twin != NULL && twin->raw.n == raw.n &&
+        (raw.n == 0 || memcmp(twin->raw.data, raw.data, raw.n) == 0)) {
+        *name = twin->name;
+        return VECQ_OK;
+    }
     *name = pack_name(p, suffix);
-    if (*name == NULL)
+    twin = vecq_arena_alloc(&p->edit->doc->arena, 1, sizeof *twin);
+    if (key == NULL || *name == NULL || twin == NULL)
+        return pack_oom(p);
+    twin->name = *name;
+    twin->raw = raw;
+    if (!vecq_map_put(&p->written, key, twin))
         return pack_oom(p);
     return vecq_edit_add_tensor(p->edit, p->root, *name, dtype, dims, rank, raw);
 }
@@ -339,39 +374,68 @@ static vecq_status pack_item(packer *p, const vecq_plan *plan)
     return vecq_edit_expect(p->edit, &expect);
 }
 
-static vecq_status pack_functions(vecq_edit *edit, const vecq_plan *plan)
+typedef struct body_check {
+    vecq_span rest; /* of the function as it lies in the file */
+    int is_same;
+} body_check;
+
+static vecq_status compare_body(void *context, const void *data, size_t n, vecq_error *err)
+{
+    body_check *check = context;
+
+    (void)err;
+    check->is_same = check->is_same && n <= check->rest.n && memcmp(check->rest.data, data, n) == 0;
+    if (check->is_same) {
+        check->rest.data += n;
+        check->rest.n -= n;
+    }
+    return VECQ_OK;
+}
+
+/* Adds the function of a form; one that an earlier run left does when it is the very same. */
+static vecq_status pack_function(vecq_edit *edit, vecq_decode_form form)
 {
     vecq_document *doc = edit->doc;
+    vecq_message *function = vecq_function_build(&doc->arena, form, doc->ir.main->opset);
+    char name[64];
+    size_t g;
+
+    if (function == NULL)
+        return vecq_error_memory(edit->err, 0);
+    snprintf(name, sizeof name, "%s:%s", VECQ_DOMAIN, vecq_function_name(form));
+    for (g = 0; g < doc->ir.n_graphs; g++) {
+        const vecq_graph *graph = doc->ir.graphs[g];
+        body_check check = {{NULL, 0}, 1};
+
+        if (graph->kind != VECQ_GRAPH_FUNCTION || strcmp(graph->name, name) != 0)
+            continue;
+        check.rest = vecq_field_content(&doc->model->fields[((const vecq_origin *)graph->origin)->field]);
+        vecq_message_measure(function);
+        VECQ_TRY(vecq_message_write(function, compare_body, &check, edit->err));
+        if (check.is_same && check.rest.n == 0)
+            return VECQ_OK;
+        return vecq_error_set(edit->err, VECQ_ERR_UNSUPPORTED,
+                              "holds a function %s of its own, which is not the one this program writes",
+                              name);
+    }
+    if (!vecq_message_insert_child(doc->model, SIZE_MAX, ONNX_MODEL_FUNCTIONS, function))
+        return vecq_error_memory(edit->err, 0);
+    return VECQ_OK;
+}
+
+static vecq_status pack_functions(vecq_edit *edit, const vecq_plan *plan)
+{
     int used[2][VECQ_PACKED_BITS_MAX + 1] = {{0}};
     vecq_decode_form form;
-    size_t i, g;
+    size_t i;
 
     for (i = 0; i < plan->n; i++)
         if (plan->items[i].is_done)
             used[plan->items[i].is_ragged][plan->items[i].bits] = 1;
-    for (g = 0; g < doc->ir.n_graphs;
-         g++) { /* an earlier run may have left some: calls in both work with it */
-        const vecq_graph *graph = doc->ir.graphs[g];
-        size_t skip = strlen(VECQ_DOMAIN ":");
-
-        if (graph->kind != VECQ_GRAPH_FUNCTION || strncmp(graph->name, VECQ_DOMAIN ":", skip) != 0)
-            continue;
-        for (form.is_ragged = 0; form.is_ragged < 2; form.is_ragged++)
-            for (form.bits = 1; form.bits <= VECQ_PACKED_BITS_MAX; form.bits++)
-                if (strcmp(graph->name + skip, vecq_function_name(form)) == 0)
-                    used[form.is_ragged][form.bits] = 0;
-    }
     for (form.is_ragged = 0; form.is_ragged < 2; form.is_ragged++)
-        for (form.bits = 1; form.bits <= VECQ_PACKED_BITS_MAX; form.bits++) {
-            vecq_message *function;
-
-            if (!used[form.is_ragged][form.bits])
-                continue;
-            function = vecq_function_build(&doc->arena, form, doc->ir.main->opset);
-            if (function == NULL ||
-                !vecq_message_insert_child(doc->model, SIZE_MAX, ONNX_MODEL_FUNCTIONS, function))
-                return vecq_error_memory(edit->err, 0);
-        }
+        for (form.bits = 1; form.bits <= VECQ_PACKED_BITS_MAX; form.bits++)
+            if (used[form.is_ragged][form.bits])
+                VECQ_TRY(pack_function(edit, form));
     return VECQ_OK;
 }
 
@@ -444,12 +508,24 @@ static vecq_status pack_metadata(vecq_edit *edit, const vecq_plan *plan, const v
     return status;
 }
 
+static int calls_domain(const vecq_ir *ir)
+{
+    size_t g, i;
+
+    for (g = 0; g < ir->n_graphs; g++)
+        for (i = 0; i < ir->graphs[g]->n_nodes; i++)
+            if (strcmp(ir->graphs[g]->nodes[i]->domain, VECQ_DOMAIN) == 0)
+                return 1;
+    return 0;
+}
+
 vecq_status vecq_pack_document(vecq_edit *edit, const vecq_plan *plan, const vecq_quantize_options *options,
                                vecq_span spool)
 {
     int is_call = plan->format == VECQ_FORMAT_PACKED && !options->inline_bodies;
     packer p = {.edit = edit, .options = options, .spool = spool, .index = edit->first_index};
     int64_t known = vecq_document_opset(edit->doc->model, ONNX_MODEL_OPSET_IMPORT, VECQ_DOMAIN);
+    vecq_status status = VECQ_OK;
     size_t i;
 
     if (is_call && known > VECQ_DOMAIN_VERSION)
@@ -457,13 +533,22 @@ vecq_status vecq_pack_document(vecq_edit *edit, const vecq_plan *plan, const vec
                               "imports version %lld of domain " VECQ_DOMAIN
                               ", this program writes version %d",
                               (long long)known, VECQ_DOMAIN_VERSION);
-    for (i = 0; i < plan->n; i++) {
+    if (is_call && known == 0 && calls_domain(&edit->doc->ir)) /* the import would make them mean something */
+        return vecq_error_set(edit->err, VECQ_ERR_FORMAT,
+                              "calls functions of domain " VECQ_DOMAIN ", which it does not import");
+    if (edit->first_index + plan->n > VECQ_EDIT_INDEX_MAX)
+        return vecq_error_set(edit->err, VECQ_ERR_UNSUPPORTED,
+                              "has names like 'vecq%zu', and no numbers are left for new ones: rename them",
+                              edit->first_index - 1);
+    for (i = 0; i < plan->n && status == VECQ_OK; i++) {
         if (!plan->items[i].is_done)
             continue;
         p.item = &plan->items[i];
-        VECQ_TRY(pack_item(&p, plan));
+        status = pack_item(&p, plan);
         p.index++;
     }
+    vecq_map_clear(&p.written);
+    VECQ_TRY(status);
     if (plan->format != VECQ_FORMAT_FLOAT)
         VECQ_TRY(vecq_edit_raise_ir(edit, is_call ? 8 : 4));
     VECQ_TRY(vecq_edit_finish(edit));

@@ -58,6 +58,8 @@ static int compare_floats(const void *a, const void *b)
 {
     float x = *(const float *)a, y = *(const float *)b;
 
+    if (isnan(x) || isnan(y)) /* at the end: the order must be one */
+        return (isnan(x) != 0) - (isnan(y) != 0);
     return (x > y) - (x < y);
 }
 
@@ -68,7 +70,7 @@ static uint64_t count_distinct(float *values, size_t n)
 
     qsort(values, n, sizeof *values, compare_floats);
     for (i = 0; i < n && distinct <= 65536; i++)
-        distinct += i == 0 || values[i] != values[i - 1];
+        distinct += i == 0 || (values[i] != values[i - 1] && !isnan(values[i - 1]));
     return distinct;
 }
 
@@ -200,7 +202,8 @@ static vecq_status info_packed(report_box *box, vecq_weight_info *info, const ve
     size_t i;
 
     info->state = VECQ_WEIGHT_PACKED;
-    info->reason = "";
+    if (!item->is_selected)
+        info->reason = "";
     /* behind a Cast or Transpose of its group stands the decode itself */
     while (packed == NULL && value->producer != NULL && value->producer->n_inputs > 0 &&
            value->producer->inputs[0] != NULL && vecq_weight_group(value->producer) >= 0) {
@@ -309,7 +312,9 @@ static vecq_status info_make(report_box *box, vecq_weight_info *info, const vecq
     return VECQ_OK;
 }
 
-static void add_totals(vecq_report *r, const vecq_weight_info *info)
+/* Weights packed before count as quantized when a file is inspected, and as left alone when it is quantized.
+ */
+static void add_totals(vecq_report *r, const vecq_weight_info *info, vecq_report_depth depth)
 {
     r->elements += info->elements;
     r->paper_mib_float += 4.0 * (double)info->elements;
@@ -319,6 +324,10 @@ static void add_totals(vecq_report *r, const vecq_weight_info *info)
         return;
     }
     r->paper_mib += (double)info->elements * info->bits / 8.0;
+    if (info->state == VECQ_WEIGHT_PACKED && depth != VECQ_REPORT_INSPECT) {
+        r->n_selected_float += info->selected != 0;
+        return;
+    }
     r->n_quantized++;
     r->elements_quantized += info->elements;
     r->weight_bytes_before += info->bytes_before;
@@ -345,7 +354,7 @@ vecq_status vecq_report_make(const vecq_document *doc, const vecq_plan *plan, ve
                              double seconds, vecq_report **out, vecq_error *err)
 {
     report_box *box = vecq_calloc(1, sizeof *box);
-    vecq_report *r = &box->report;
+    vecq_report *r;
     vecq_weight_info *infos;
     vecq_span producer;
     vecq_status status = VECQ_OK;
@@ -354,6 +363,7 @@ vecq_status vecq_report_make(const vecq_document *doc, const vecq_plan *plan, ve
     *out = NULL;
     if (box == NULL)
         return vecq_error_memory(err, sizeof *box);
+    r = &box->report;
     infos = vecq_arena_alloc(&box->arena, plan->n, sizeof *infos);
     producer = vecq_message_bytes(doc->model, ONNX_MODEL_PRODUCER_NAME);
     r->producer = vecq_arena_string(&box->arena, (const char *)producer.data, producer.n);
@@ -363,7 +373,7 @@ vecq_status vecq_report_make(const vecq_document *doc, const vecq_plan *plan, ve
     for (i = 0; i < plan->n && status == VECQ_OK; i++) {
         status = info_make(box, &infos[i], &plan->items[i], plan, depth, err);
         if (status == VECQ_OK)
-            add_totals(r, &infos[i]);
+            add_totals(r, &infos[i], depth);
     }
     if (status != VECQ_OK) {
         vecq_report_free(r);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/status.h"
@@ -13,6 +14,8 @@
 
 #define SAVE_MESSAGE_MAX    ((uint64_t)INT32_MAX) /* what protobuf implementations accept */
 #define SAVE_EXTERNAL_LEAST 1024u                 /* smaller tensors stay in the model file */
+#define WALK_DEPTH_MAX      101u                  /* VECQ_WIRE_LIMITS_DEFAULT, and the message itself */
+#define SAVE_FOLD_LIMIT     (SIZE_MAX / 8)        /* what is read back is what this program wrote */
 #define SAVE_PROGRESS_STEP  ((uint64_t)16 << 20)
 
 /* TensorProto messages are pointed elsewhere for one save only: their fields as they were before. */
@@ -27,7 +30,7 @@ typedef struct saver {
     vecq_document *doc;
     vecq_error *err;
     const vecq_save_options *options;
-    vecq_output *model, *data;
+    vecq_output *model, *data;        /* data: opened for the first tensor that goes there */
     const char *data_path, *location; /* of external data */
     int to_external;                  /* large tensors go to the data file */
     int only_external;                /* of old ones only those that were external before */
@@ -100,9 +103,13 @@ static int add_entry(saver *s, vecq_message *tensor, const char *key, const char
 static vecq_status move_out(saver *s, vecq_message *tensor, vecq_span bytes)
 {
     static const char zeros[4096];
-    uint64_t at = vecq_output_position(s->data), align = bytes.n >= sizeof zeros ? sizeof zeros : 64;
-    size_t pad = (size_t)((align - at % align) % align);
+    uint64_t at, align = bytes.n >= sizeof zeros ? sizeof zeros : 64;
+    size_t pad;
 
+    if (s->data == NULL)
+        VECQ_TRY(vecq_output_open(s->data_path, &s->data, s->err));
+    at = vecq_output_position(s->data);
+    pad = (size_t)((align - at % align) % align);
     VECQ_TRY(vecq_output_write(s->data, zeros, pad, s->err));
     at += pad;
     while (bytes.n > 0) {
@@ -135,28 +142,96 @@ static vecq_status move_in(saver *s, vecq_message *tensor, vecq_span bytes)
     return VECQ_OK;
 }
 
-/* One TensorProto field of `parent`: new, changed, or as it was. */
+/* One TensorProto field of `parent`: new, changed, or as it was. What was in a file of the input and does not
+ * go to the data file goes into the model: nothing points to the old place. */
 static vecq_status place_tensor(saver *s, vecq_message *parent, size_t field)
 {
     vecq_field *f = &parent->fields[field];
     vecq_message *tensor = f->child;
+    int is_changed = tensor != NULL && tensor->is_changed, goes_out;
     vecq_tensor_proto proto = {0};
     vecq_span bytes;
 
-    if (tensor == NULL || !tensor->is_changed) {
-        if (f->is_new)
-            return VECQ_OK;
-        VECQ_TRY(vecq_tensor_proto_parse(&s->doc->arena, &s->doc->external, f->payload, &proto, s->err));
-        bytes = proto.bytes;
-    } else {
+    if (is_changed) {
         bytes = vecq_message_bytes(tensor, ONNX_TENSOR_RAW_DATA);
+    } else {
+        VECQ_TRY(vecq_tensor_proto_parse(&s->doc->arena, &s->doc->external, vecq_field_content(f), &proto,
+                                         s->err));
+        bytes = proto.bytes;
     }
-    if (s->to_external
-            ? bytes.n < SAVE_EXTERNAL_LEAST || (s->only_external && tensor == NULL && !proto.is_external)
-            : !proto.is_external)
+    goes_out = s->to_external && bytes.n >= SAVE_EXTERNAL_LEAST &&
+               (!s->only_external || is_changed || proto.is_external);
+    if (!goes_out && !proto.is_external)
         return VECQ_OK;
     VECQ_TRY(vecq_message_open(parent, field, &tensor, s->err));
-    return s->to_external ? move_out(s, tensor, bytes) : move_in(s, tensor, bytes);
+    return goes_out ? move_out(s, tensor, bytes) : move_in(s, tensor, bytes);
+}
+
+/* Non-zero if a tensor somewhere in this message lies in another file. The wire check bounded the depth. */
+static int holds_external(vecq_span bytes, vecq_schema_type type)
+{
+    struct {
+        vecq_span rest;
+        vecq_schema_type type;
+    } frames[WALK_DEPTH_MAX];
+    size_t depth = 1;
+
+    frames[0].rest = bytes;
+    frames[0].type = type;
+    while (depth > 0) {
+        vecq_wire_field field;
+        const vecq_schema_row *row;
+
+        if (vecq_wire_next(&frames[depth - 1].rest, &field, NULL) != VECQ_OK || field.number == 0) {
+            depth--;
+            continue;
+        }
+        row = vecq_schema_find(frames[depth - 1].type, field.number);
+        if (frames[depth - 1].type == VECQ_SCHEMA_TENSOR && field.number == ONNX_TENSOR_DATA_LOCATION &&
+            field.scalar == ONNX_LOCATION_EXTERNAL)
+            return 1;
+        if (row->kind == VECQ_SCHEMA_MESSAGE && depth < WALK_DEPTH_MAX) {
+            frames[depth].rest = field.payload;
+            frames[depth++].type = row->type;
+        }
+    }
+    return 0;
+}
+
+static vecq_status refuse_external(saver *s, vecq_span bytes, vecq_schema_type type, const char *what)
+{
+    return s->doc->external.n_files > 0 && holds_external(bytes, type)
+               ? vecq_error_set(s->err, VECQ_ERR_UNSUPPORTED,
+                                "%s has its data in another file, from where it cannot be moved: embed it "
+                                "first",
+                                what)
+               : VECQ_OK;
+}
+
+/* Tensors in attributes: only what would lose its file. */
+static vecq_status place_attributes(saver *s, const vecq_node *node)
+{
+    vecq_message *message = ((const vecq_origin *)node->origin)->self, *attr;
+    size_t i;
+
+    for (i = 0; i < node->n_attrs; i++) {
+        const vecq_attr *a = &node->attrs[i];
+        const vecq_origin *origin;
+
+        if (a->tensor == NULL || !a->tensor->is_external)
+            continue;
+        origin = a->tensor->origin;
+        VECQ_TRY(vecq_message_open(origin->parent, origin->field, &attr, s->err));
+        VECQ_TRY(place_tensor(s, attr, vecq_message_last(attr, ONNX_ATTR_T)));
+    }
+    if (s->doc->external.n_files > 0)
+        for (i = 0; i < message->n_fields; i++) {
+            const vecq_field *f = &message->fields[i];
+
+            if (f->number == ONNX_NODE_ATTRIBUTE && f->child == NULL)
+                VECQ_TRY(refuse_external(s, f->payload, VECQ_SCHEMA_ATTRIBUTE, "an attribute"));
+        }
+    return VECQ_OK;
 }
 
 static vecq_status place_graph(saver *s, vecq_graph *graph)
@@ -164,32 +239,30 @@ static vecq_status place_graph(saver *s, vecq_graph *graph)
     vecq_message *message = ((const vecq_origin *)graph->origin)->self;
     size_t i;
 
-    if (graph->kind != VECQ_GRAPH_FUNCTION)
-        for (i = 0; i < message->n_fields; i++)
-            if (message->fields[i].number == ONNX_GRAPH_INITIALIZER && !message->fields[i].is_dropped)
-                VECQ_TRY(place_tensor(s, message, i));
-    for (i = 0; i < graph->n_nodes; i++) { /* Constant nodes: only what would lose its file */
-        const vecq_node *node = graph->nodes[i];
-        const vecq_value *value = node->n_outputs > 0 ? node->outputs[0] : NULL;
-        const vecq_origin *origin;
-        vecq_message *attr;
+    for (i = 0; i < message->n_fields && graph->kind != VECQ_GRAPH_FUNCTION; i++) {
+        const vecq_field *f = &message->fields[i];
 
-        if (node->is_dead || value == NULL || value->constant == NULL || !value->constant->is_external ||
-            !vecq_node_is(node, "Constant"))
-            continue;
-        origin = value->constant->origin;
-        VECQ_TRY(vecq_message_open(origin->parent, origin->field, &attr, s->err));
-        VECQ_TRY(place_tensor(s, attr, vecq_message_last(attr, ONNX_ATTR_T)));
+        if (f->number == ONNX_GRAPH_INITIALIZER && !f->is_dropped)
+            VECQ_TRY(place_tensor(s, message, i));
+        else if (f->number == ONNX_GRAPH_SPARSE_INITIALIZER)
+            VECQ_TRY(refuse_external(s, f->payload, VECQ_SCHEMA_SPARSE_TENSOR, "a sparse initializer"));
     }
+    for (i = 0; i < graph->n_nodes; i++)
+        if (!graph->nodes[i]->is_dead)
+            VECQ_TRY(place_attributes(s, graph->nodes[i]));
     return VECQ_OK;
 }
 
 static vecq_status place_all(saver *s)
 {
+    const vecq_message *model = s->doc->model;
     size_t g;
 
     for (g = 0; g < s->doc->ir.n_graphs; g++)
         VECQ_TRY(place_graph(s, s->doc->ir.graphs[g]));
+    for (g = 0; g < model->n_fields; g++)
+        if (model->fields[g].number == ONNX_MODEL_TRAINING_INFO)
+            VECQ_TRY(refuse_external(s, model->fields[g].payload, VECQ_SCHEMA_TRAINING, "training_info"));
     return VECQ_OK;
 }
 
@@ -209,7 +282,7 @@ static vecq_status check_tensor(vecq_document *doc, const vecq_expectation *want
     if (value->constant != NULL)
         status = vecq_const_load(value->constant, &tensor, err);
     else
-        status = vecq_fold_value(value, VECQ_FOLD_LIMIT, &tensor, err);
+        status = vecq_fold_value(value, SAVE_FOLD_LIMIT, &tensor, err);
     if (status != VECQ_OK) {
         vecq_error_prefix(err, "reading back tensor '%s'", want->name);
         return status;
@@ -266,27 +339,33 @@ static vecq_status sink(void *context, const void *bytes, size_t n, vecq_error *
 static vecq_status write_model(saver *s, const char *path, const vecq_expectation *want, size_t n)
 {
     uint64_t size;
+    vecq_status status = place_all(s);
 
-    if (s->to_external)
-        VECQ_TRY(vecq_output_open(s->data_path, &s->data, s->err));
-    VECQ_TRY(place_all(s));
+    if (status != VECQ_OK) {
+        if (status != VECQ_ERR_IO) /* those name the file that was written to */
+            vecq_error_prefix(s->err, "%s", s->doc->name);
+        return status;
+    }
     size = vecq_message_measure(s->doc->model);
     if (size > SAVE_MESSAGE_MAX)
         return vecq_error_set(s->err, VECQ_ERR_UNSUPPORTED,
-                              "the model file would take %" PRIu64
-                              " bytes and the format ends at 2 GiB: allow "
-                              "external data",
-                              size);
+                              "%s: the model file would take %" PRIu64
+                              " bytes and the format ends at 2 GiB: allow external data",
+                              path, size);
     s->total = s->done + size;
     VECQ_TRY(vecq_output_open(path, &s->model, s->err));
     VECQ_TRY(vecq_message_write(s->doc->model, sink, s, s->err));
-    return read_back(s, path, want, n);
+    status = read_back(s, path, want, n);
+    if (status != VECQ_OK && status != VECQ_ERR_IO)
+        vecq_error_prefix(s->err, "%s", path);
+    return status;
 }
 
 /* Both files are on disk before the first gets its name; the data file goes first, so that a model file never
  * stands without its data. */
 static vecq_status commit(saver *s, vecq_save_result *out)
 {
+    int is_new_data = s->data != NULL && access(s->data_path, F_OK) != 0;
     vecq_status status = VECQ_OK;
 
     out->file_bytes = vecq_output_position(s->model);
@@ -300,6 +379,8 @@ static vecq_status commit(saver *s, vecq_save_result *out)
     }
     status = vecq_output_commit(s->model, s->err);
     s->model = NULL;
+    if (status != VECQ_OK && is_new_data)
+        unlink(s->data_path);
     return status;
 }
 
@@ -339,7 +420,8 @@ vecq_status vecq_document_save(vecq_document *doc, const char *path, const vecq_
                                const vecq_expectation *expectations, size_t n_expectations,
                                vecq_save_result *out, vecq_error *err)
 {
-    saver s = {.doc = doc, .err = err, .options = options};
+    vecq_error local = VECQ_ERROR_INIT;
+    saver s = {.doc = doc, .err = &local, .options = options};
     vecq_save_result result = {0};
     const char *slash = strrchr(path, '/');
     vecq_status status = VECQ_OK;
@@ -357,7 +439,7 @@ vecq_status vecq_document_save(vecq_document *doc, const char *path, const vecq_
         status = commit(&s, &result);
     vecq_output_discard(s.model);
     vecq_output_discard(s.data);
-    if (out != NULL)
+    if (out != NULL && status == VECQ_OK)
         *out = result;
-    return status;
+    return status == VECQ_OK ? status : vecq_error_set(err, status, "%s", local.message);
 }

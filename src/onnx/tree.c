@@ -82,6 +82,16 @@ vecq_status vecq_message_open(vecq_message *message, size_t index, vecq_message 
 
 /* ---- looking ---- */
 
+vecq_span vecq_field_content(const vecq_field *field)
+{
+    vecq_span rest = field->raw, none = {NULL, 0};
+    vecq_wire_field wire;
+
+    if (field->is_new || field->wire != VECQ_WIRE_BYTES || vecq_wire_next(&rest, &wire, NULL) != VECQ_OK)
+        return none;
+    return wire.payload;
+}
+
 size_t vecq_message_find(const vecq_message *message, uint32_t number, size_t from)
 {
     size_t i;

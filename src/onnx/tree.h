@@ -50,6 +50,9 @@ vecq_message *vecq_message_new(vecq_arena *arena);
 /* Opens field `index` of a message as a sub-message (once; later calls give the same). */
 vecq_status vecq_message_open(vecq_message *message, size_t index, vecq_message **child, vecq_error *err);
 
+/* Content of a bytes field as it lies in the file, also of one that was opened; empty for new ones. */
+vecq_span vecq_field_content(const vecq_field *field);
+
 /* First field not dropped with this number, from `from` on; returns n_fields when there is none. (proto2: of
  * several occurrences of a singular field the last one counts: vecq_message_last().) */
 size_t vecq_message_find(const vecq_message *message, uint32_t number, size_t from);

@@ -23,13 +23,16 @@ vecq_status vecq_unpack_find(vecq_ir *ir, vecq_unpacked_list *out, vecq_error *e
 
             if (strcmp(node->domain, VECQ_DOMAIN) == 0 && node->version != VECQ_DOMAIN_VERSION) {
                 vecq_unpack_clear(out);
-                return vecq_error_set(
-                    err, VECQ_ERR_UNSUPPORTED,
-                    "packed by a newer program: its functions have version %lld, this program "
-                    "knows version %d",
-                    (long long)node->version, VECQ_DOMAIN_VERSION);
+                return node->version == 0
+                           ? vecq_error_set(err, VECQ_ERR_FORMAT,
+                                            "calls functions of domain " VECQ_DOMAIN
+                                            ", which it does not import")
+                           : vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                                            "packed by a newer program: its functions have version %lld, "
+                                            "this program knows version %d",
+                                            (long long)node->version, VECQ_DOMAIN_VERSION);
             }
-            for (o = 0; o < node->n_outputs && item.group >= 0; o++) {
+            for (o = 0; o < node->n_outputs && (item.group >= 0 || vecq_weight_is_call(node)); o++) {
                 item.value = node->outputs[o];
                 if (item.value == NULL || !item.value->is_constant || !vecq_weight_is_decoded(item.value))
                     continue;
@@ -51,12 +54,15 @@ void vecq_unpack_clear(vecq_unpacked_list *list)
 
 vecq_status vecq_unpack_values(vecq_unpacked_list *list, vecq_spool *spool, vecq_error *err)
 {
+    vecq_fold_budget budget = {0};
     size_t i;
 
+    if (list->n > 0)
+        budget = vecq_fold_budget_of(list->items[0].value->graph->ir);
     for (i = 0; i < list->n; i++) {
         vecq_unpacked *item = &list->items[i];
         vecq_tensor tensor;
-        vecq_status status = vecq_fold_value(item->value, VECQ_FOLD_LIMIT, &tensor, err);
+        vecq_status status = vecq_fold_spend(item->value, &budget, &tensor, err);
 
         if (status == VECQ_OK) {
             status = vecq_spool_append(spool, tensor.data, tensor.n_bytes, &item->data_at, err);
@@ -103,6 +109,25 @@ static vecq_status remove_domain(vecq_edit *edit)
     return VECQ_OK;
 }
 
+/* Functions that were dropped no longer count in what is read back. */
+static void shift_expectations(vecq_edit *edit)
+{
+    const vecq_ir *ir = &edit->doc->ir;
+    size_t g, i, n;
+
+    for (g = ir->n_graphs; g-- > 0;) {
+        const vecq_graph *graph = ir->graphs[g];
+        const vecq_origin *origin = vecq_edit_root(ir->graphs[g])->origin;
+
+        if (vecq_edit_root(ir->graphs[g])->kind != VECQ_GRAPH_FUNCTION ||
+            !origin->parent->fields[origin->field].is_dropped)
+            continue;
+        n = edit->n_expectations;
+        for (i = 0; i < n; i++)
+            edit->expectations[i].graph -= edit->expectations[i].graph > graph->index;
+    }
+}
+
 vecq_status vecq_unpack_document(vecq_edit *edit, const vecq_unpacked_list *list, vecq_span spool)
 {
     size_t i;
@@ -116,12 +141,13 @@ vecq_status vecq_unpack_document(vecq_edit *edit, const vecq_unpacked_list *list
                                    item->fingerprint};
 
         if (!value->producer->is_dead)
-            VECQ_TRY(vecq_edit_drop_node(edit, value->producer));
+            VECQ_TRY(vecq_edit_drop_definition(edit, value, ""));
         VECQ_TRY(vecq_edit_add_tensor(edit, value->graph, value->name, item->shape.dtype, item->shape.dims,
                                       item->shape.rank, raw));
         VECQ_TRY(vecq_edit_expect(edit, &expect));
     }
     VECQ_TRY(vecq_edit_finish(edit));
     VECQ_TRY(remove_domain(edit));
+    shift_expectations(edit);
     return vecq_edit_set_metadata(edit, VECQ_METADATA_KEY, NULL);
 }

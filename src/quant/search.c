@@ -569,6 +569,7 @@ static size_t lay_out(search *x, unsigned char *base)
 
 static void prepare(search *x, size_t n, unsigned bits)
 {
+    double tails = (double)n * EPSILON; /* squared: what compensated sums of n terms may be off */
     size_t terms;
 
     memset(x, 0, offsetof(search, states));
@@ -580,8 +581,8 @@ static void prepare(search *x, size_t n, unsigned bits)
     terms = x->n_levels != 0 ? x->n_levels : n;
     x->stride = (terms + 15) / 16 * 16;
     x->capacity = terms > LEAF_EVENTS ? terms : LEAF_EVENTS;
-    x->margin = ((double)terms / 4 + 64.0) * EPSILON;
-    x->window = 1.0 - (4.0 * (double)terms + 512.0) * EPSILON;
+    x->margin = ((double)terms / 4 + 64.0) * EPSILON + 2.0 * tails * tails;
+    x->window = 1.0 - (4.0 * (double)terms + 512.0) * EPSILON - 8.0 * tails * tails;
     x->n_states = 0;
     x->best = 0.0;
     x->best_b4 = 0;
@@ -609,7 +610,7 @@ vecq_status vecq_search_step(const float *w, size_t n, unsigned bits, unsigned t
     if (memory == NULL)
         return vecq_error_memory(err, n_bytes);
     lay_out(&x, memory);
-    vecq_search_sort(w, n, (uint32_t *)(void *)x.a, (uint32_t *)(void *)x.tail);
+    vecq_search_sort(w, n, (vecq_sort_key *)(void *)x.a, (vecq_sort_key *)(void *)x.tail);
     memcpy(&x.a[n], &pad, sizeof pad);
     sum_tails(&x);
     branch(&x, start(&x));

@@ -23,7 +23,7 @@ static uint32_t absolute_bits(float w)
 }
 
 /* Returns 0, with the keys permuted somehow, when more than `budget` moves would be needed. */
-static int insertion_sort(uint32_t *keys, size_t n, size_t budget)
+static int insertion_sort(vecq_sort_key *keys, size_t n, size_t budget)
 {
     size_t i, at;
 
@@ -60,11 +60,12 @@ static int digit_starts(uint32_t *count, unsigned n_values, size_t n)
 }
 
 /* Sorts by bits [shift, 31) of the keys, n_digits digits of `width` bits each. */
-static void radix_sort(uint32_t *keys, uint32_t *spare, size_t n, unsigned shift, unsigned width,
+static void radix_sort(vecq_sort_key *keys, vecq_sort_key *spare, size_t n, unsigned shift, unsigned width,
                        unsigned n_digits)
 {
     uint32_t count[DIGITS_MAX << 11];
-    uint32_t *from = keys, *to = spare, mask = ((uint32_t)1 << width) - 1;
+    vecq_sort_key *from = keys, *to = spare, *swap;
+    uint32_t mask = ((uint32_t)1 << width) - 1;
     unsigned digit;
     size_t i;
 
@@ -76,7 +77,7 @@ static void radix_sort(uint32_t *keys, uint32_t *spare, size_t n, unsigned shift
             count[(digit << width) + (key >> width * digit & mask)]++;
     }
     for (digit = 0; digit < n_digits; digit++) {
-        uint32_t *start = count + (digit << width), *swap;
+        uint32_t *start = count + (digit << width);
         unsigned at = shift + width * digit;
 
         if (!digit_starts(start, mask + 1, n))
@@ -95,7 +96,7 @@ static void radix_sort(uint32_t *keys, uint32_t *spare, size_t n, unsigned shift
  * Out of cache, 2048 places to write to at once are too many for the address translation. Exponent and three
  * mantissa bits first: they take few values at a time, and what they separate fits the cache.
  */
-static void sort_large(uint32_t *keys, uint32_t *spare, size_t n)
+static void sort_large(vecq_sort_key *keys, vecq_sort_key *spare, size_t n)
 {
     uint32_t start[1u << 11] = {0};
     size_t i, begin = 0, end;
@@ -119,7 +120,7 @@ static void sort_large(uint32_t *keys, uint32_t *spare, size_t n)
     memcpy(keys, spare, n * sizeof *keys);
 }
 
-void vecq_search_sort(const float *w, size_t n, uint32_t *keys, uint32_t *spare)
+void vecq_search_sort(const float *w, size_t n, vecq_sort_key *keys, vecq_sort_key *spare)
 {
     size_t i;
 

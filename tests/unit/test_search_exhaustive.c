@@ -325,7 +325,7 @@ static void check_bound(const float *w, uint32_t n, unsigned bits, vecq_rng *rng
     memory = vecq_alloc(lay_out(&x, NULL), 1);
     assert_non_null(memory);
     lay_out(&x, memory);
-    vecq_search_sort(w, n, (uint32_t *)(void *)x.a, (uint32_t *)(void *)x.tail);
+    vecq_search_sort(w, n, (vecq_sort_key *)(void *)x.a, (vecq_sort_key *)(void *)x.tail);
     memcpy(&x.a[n], &pad, sizeof pad);
     sum_tails(&x);
     for (round = 0; round < 40; round++) {

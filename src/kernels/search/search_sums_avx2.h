@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the x86 levels share: the sums of tails at found places, by 16-byte loads. Gathers of doubles are
  * slower on every processor tried, three times so where microcode guards against data sampling. */
-#ifndef VECQ_KERNELS_SEARCH_X86_H
-#define VECQ_KERNELS_SEARCH_X86_H
+#ifndef VECQ_KERNELS_SEARCH_SUMS_AVX2_H
+#define VECQ_KERNELS_SEARCH_SUMS_AVX2_H
 
 #include <immintrin.h>
 
