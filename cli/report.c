@@ -201,7 +201,7 @@ static const char *report_plural(uint64_t n)
     return n == 1 ? "" : "s";
 }
 
-/* Selected weights that stay float, by reason; the rest in one number. */
+/* Selected weights that stay as they are, by reason; the rest in one number. */
 static void report_left(FILE *out, const vecq_report *report)
 {
     const char *reasons[REPORT_REASONS];
@@ -212,7 +212,7 @@ static void report_left(FILE *out, const vecq_report *report)
     for (i = 0; i < report->n_weights; i++) {
         const vecq_weight_info *w = &report->weights[i];
 
-        if (w->state != VECQ_WEIGHT_FLOAT)
+        if (w->state != VECQ_WEIGHT_FLOAT && !(w->state == VECQ_WEIGHT_PACKED && w->selected))
             continue;
         if (!w->selected) {
             others++;
@@ -230,7 +230,7 @@ static void report_left(FILE *out, const vecq_report *report)
             counts[r]++;
     }
     if (report->n_selected_float > 0)
-        fprintf(out, "kept float    %zu selected weight%s:\n", report->n_selected_float,
+        fprintf(out, "left as is    %zu selected weight%s:\n", report->n_selected_float,
                 report_plural(report->n_selected_float));
     for (r = 0; r < n; r++) {
         char *name = cli_text_escape(first[r]), *reason = cli_text_escape(reasons[r]);
@@ -320,8 +320,7 @@ static void report_plan_row(cli_table *table, const vecq_weight_info *w)
         cli_table_format(table, "-> %" PRIu64, w->bytes_after);
     else
         cli_table_text(table, "");
-    cli_table_format(table, "%s%s", w->selected && w->state == VECQ_WEIGHT_FLOAT ? "selected, but " : "",
-                     w->reason);
+    cli_table_format(table, "%s%s", w->selected && w->reason[0] != '\0' ? "selected, but " : "", w->reason);
     free(shape);
 }
 
@@ -348,6 +347,6 @@ void cli_report_print_plan(FILE *out, const vecq_report *report, vecq_format for
     if (report->n_quantized > 0 && report->weight_bytes_after > 0)
         report_sizes(out, "their bytes", report->weight_bytes_before, report->weight_bytes_after);
     if (report->n_selected_float > 0)
-        fprintf(out, "kept float    %zu selected weight%s, see above\n", report->n_selected_float,
+        fprintf(out, "left as is    %zu selected weight%s, see above\n", report->n_selected_float,
                 report_plural(report->n_selected_float));
 }

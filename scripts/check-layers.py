@@ -27,7 +27,7 @@ LIBRARIES = [  # header, who may include it
     (r"(oneapi/)?dnnl", r"src/backend/onednn/"),
     (r"cuda|cudnn|cublas", r"src/backend/cuda/"),
     (r"mpi\.h$", r"src/train/"),
-    (r"immintrin\.h$|x86intrin\.h$", r"_avx(2|512)\.[ch]$"),
+    (r"immintrin\.h$|x86intrin\.h$", r"_(avx2|avx512|x86)\.[ch]$"),
     (r"arm_neon\.h$", r"_neon\.[ch]$"),
 ]
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.M)

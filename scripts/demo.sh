@@ -69,12 +69,15 @@ bytes_of() {
     wc -c <"$1" | tr -d ' '
 }
 number_of() { # KEY FILE
-    sed -n "s/.*\"$1\": *\\([-+0-9.eE]*\\).*/\\1/p" "$2" | head -n 1
+    sed -n "s/.*\"$1\":[[:space:]]*\\([-+0-9.eE][-+0-9.eE]*\\).*/\\1/p" "$2" | head -n 1
 }
 row() { # LABEL FILE [REPORT]
     size=$(bytes_of "$2")
     loss=
-    [ -z "${3:-}" ] || loss=$(number_of mean_orientation "$3")
+    if [ -n "${3:-}" ]; then
+        loss=$(number_of mean_orientation "$3")
+        [ -n "$loss" ] || stop "no mean_orientation in $3"
+    fi
     awk -v label="$1" -v file="$(basename "$2")" -v size="$size" -v whole="$float_bytes" -v loss="$loss" 'BEGIN {
         if (loss != "") {
             c = 1 - loss

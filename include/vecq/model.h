@@ -28,10 +28,10 @@ typedef struct vecq_model vecq_model;
  * VECQ_ERR_IO for what cannot be read; the message begins with the file name.
  */
 VECQ_API vecq_status vecq_model_load(const char *path, vecq_model **out, vecq_error *err);
-/* The same from memory, which must stay until the model is closed. `name` stands in messages; `folder` is where
- * external data lies, NULL: refuse it. */
-VECQ_API vecq_status vecq_model_load_memory(const void *bytes, size_t n_bytes, const char *name, const char *folder,
-                                            vecq_model **out, vecq_error *err);
+/* The same from memory, which must stay until the model is closed. `name` stands in messages; `folder` is
+ * where external data lies, NULL: refuse it. */
+VECQ_API vecq_status vecq_model_load_memory(const void *bytes, size_t n_bytes, const char *name,
+                                            const char *folder, vecq_model **out, vecq_error *err);
 VECQ_API void vecq_model_close(vecq_model *model); /* NULL is fine */
 
 /* ---- quantizing ---- */
@@ -82,13 +82,13 @@ typedef struct vecq_quantize_options {
     int strict;                     /* 0; fail when a selected weight would stay in float */
     const char *const *include;     /* globs: if any, only weights that match one are selected */
     size_t n_include;
-    const char *const *exclude;     /* globs: weights that match one are not selected */
+    const char *const *exclude; /* globs: weights that match one are not selected */
     size_t n_exclude;
     const vecq_rule *rules;
     size_t n_rules;
-    unsigned threads;               /* 0: all processors */
-    const char *scratch;            /* folder for temporary bulk data; NULL: $TMPDIR or /tmp */
-    vecq_progress_fn progress;      /* NULL */
+    unsigned threads;          /* 0: all processors */
+    const char *scratch;       /* folder for temporary bulk data; NULL: $TMPDIR or /tmp */
+    vecq_progress_fn progress; /* NULL */
     void *progress_context;
 } vecq_quantize_options;
 
@@ -107,19 +107,19 @@ typedef enum vecq_weight_state {
 
 /* One constant float tensor of the model. */
 typedef struct vecq_weight_info {
-    const char *name;     /* tensor */
-    const char *node;     /* first consumer: its name, or its first output's */
-    const char *op_type;  /* of that node */
-    const char *role;     /* "weight", "bias", "recurrent weight", "embedding", ... or "" when it has none */
-    const char *graph;    /* "" main graph; else where the consumer is, e.g. "If_12/then_branch" or a function */
-    const char *dtype;    /* "float32", "float16", ... */
+    const char *name;    /* tensor */
+    const char *node;    /* first consumer: its name, or its first output's */
+    const char *op_type; /* of that node */
+    const char *role;    /* "weight", "bias", "recurrent weight", "embedding", ... or "" when it has none */
+    const char *graph; /* "" main graph; else where the consumer is, e.g. "If_12/then_branch" or a function */
+    const char *dtype; /* "float32", "float16", ... */
     unsigned rank;
     const int64_t *dims;
     uint64_t elements;
     vecq_weight_state state;
-    int selected;         /* asked for by the options */
-    const char *reason;   /* VECQ_WEIGHT_FLOAT: why; else "" */
-    unsigned n_uses;      /* nodes that use it */
+    int selected;       /* asked for by the options */
+    const char *reason; /* why it stays as it is; "" when it is quantized, or not asked for and packed */
+    unsigned n_uses;    /* nodes that use it */
     /* quantization; zero for VECQ_WEIGHT_FLOAT */
     unsigned bits;
     const char *method;
@@ -127,13 +127,13 @@ typedef struct vecq_weight_info {
     uint64_t group;
     uint64_t slices, rows, cols;
     vecq_lambda_mode lambda_mode;
-    double lambda;        /* median of the slices; 0 when unknown */
+    double lambda; /* median of the slices; 0 when unknown */
     float scale_min, scale_max;
-    vecq_loss loss;       /* J_o and angle averaged over slices by elements; modulus, SQNR of the whole tensor */
+    vecq_loss loss; /* J_o and angle averaged over slices by elements; modulus, SQNR of the whole tensor */
     double expected_orientation; /* of a Gaussian with this method's lambda at these bits */
     /* distribution of the float values */
     double mean, deviation, min, max;
-    double kurtosis;      /* E[(w-mean)^4]/deviation^4; 3 for a Gaussian */
+    double kurtosis;          /* E[(w-mean)^4]/deviation^4; 3 for a Gaussian */
     uint64_t zeros, distinct; /* distinct counts up to 65,537 */
     /* sizes in bytes */
     uint64_t bytes_before; /* as stored in the input */
@@ -145,46 +145,47 @@ typedef struct vecq_report {
     size_t n_weights;
     const vecq_weight_info *weights; /* in document order */
     size_t n_quantized;
-    size_t n_selected_float;         /* selected, but left in float */
-    uint64_t elements;               /* of all float constants */
+    size_t n_selected_float; /* selected, but left as they are: float, or packed before */
+    uint64_t elements;       /* of all float constants */
     uint64_t elements_quantized;
-    uint64_t file_bytes;             /* of the model as loaded, external data included */
+    uint64_t file_bytes;                              /* of the model as loaded, external data included */
     uint64_t weight_bytes_before, weight_bytes_after; /* of quantized weights */
-    double mean_orientation;         /* J_o averaged over quantized elements */
-    double paper_mib_float, paper_mib; /* the paper's size convention (docs/methods/vecq.md) */
+    double mean_orientation;                          /* J_o averaged over quantized elements */
+    double paper_mib_float, paper_mib;                /* the paper's size convention (docs/methods/vecq.md) */
     int64_t ir_version, opset;
     size_t n_nodes, n_graphs;
     const char *producer;
-    const char *method_note;         /* what metadata_props say about an earlier quantization, or "" */
+    const char *method_note; /* what metadata_props say about an earlier quantization, or "" */
     double seconds;
 } vecq_report;
 
 VECQ_API void vecq_report_free(vecq_report *report); /* NULL is fine */
 
 /* What quantize would do, without reading weight data more than needed for shapes. */
-VECQ_API vecq_status vecq_model_plan(vecq_model *model, const vecq_quantize_options *options, vecq_report **out,
-                                     vecq_error *err);
+VECQ_API vecq_status vecq_model_plan(vecq_model *model, const vecq_quantize_options *options,
+                                     vecq_report **out, vecq_error *err);
 /* Quantizes; the model then saves as the new file. Once per loaded model. On failure the model is unchanged
  * and can only be closed. `out` may be NULL. */
-VECQ_API vecq_status vecq_model_quantize(vecq_model *model, const vecq_quantize_options *options, vecq_report **out,
-                                         vecq_error *err);
-/* Replaces every packed weight by its float values, and removes the functions. VECQ_ERR_UNSUPPORTED when there
- * is none. */
+VECQ_API vecq_status vecq_model_quantize(vecq_model *model, const vecq_quantize_options *options,
+                                         vecq_report **out, vecq_error *err);
+/* Replaces every packed weight by its float values, and removes the functions. VECQ_ERR_UNSUPPORTED when
+ * there is none. */
 VECQ_API vecq_status vecq_model_unpack(vecq_model *model, vecq_report **out, vecq_error *err);
 /* Every float constant: shape, distribution, and how it is quantized if it is. */
 VECQ_API vecq_status vecq_model_inspect(vecq_model *model, vecq_report **out, vecq_error *err);
 
 /* Float values of a weight of the model as loaded (packed ones decoded), in row-major order of its shape:
  * `elements` of them into values. `index` as in the reports. */
-VECQ_API vecq_status vecq_model_weight_values(vecq_model *model, size_t index, float *values, vecq_error *err);
+VECQ_API vecq_status vecq_model_weight_values(vecq_model *model, size_t index, float *values,
+                                              vecq_error *err);
 /* The same as a matrix of rows x cols in the order it is quantized in (report: rows, cols). */
 VECQ_API vecq_status vecq_model_weight_rows(vecq_model *model, size_t index, float *values, vecq_error *err);
 
 /* ---- saving ---- */
 
 typedef struct vecq_save_options {
-    size_t size;             /* sizeof(vecq_save_options) */
-    int external_data;       /* -1: as in the input, or when the file would pass 2 GiB; 0: never; 1: always */
+    size_t size;       /* sizeof(vecq_save_options) */
+    int external_data; /* -1: as in the input, or when the file would pass 2 GiB; 0: never; 1: always */
     vecq_progress_fn progress;
     void *progress_context;
 } vecq_save_options;
@@ -197,8 +198,9 @@ typedef struct vecq_save_result {
 } vecq_save_result;
 
 /*
- * Writes the model to `path` ("-": standard output): complete, read back and compared, or not at all. External
- * data goes to "<path>.data". Refuses to write over the model's own input files. options, out may be NULL.
+ * Writes the model to `path` ("-": standard output): complete, read back and compared, or not at all.
+ * External data goes to "<path>.data". Refuses to write over the model's own input files. options, out may be
+ * NULL.
  */
 VECQ_API vecq_status vecq_model_save(vecq_model *model, const char *path, const vecq_save_options *options,
                                      vecq_save_result *out, vecq_error *err);

@@ -1,15 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#define ALLOC_HUGE ((size_t)4 << 20)
+#define ALLOC_PAGE ((uintptr_t)4096)
+
+/* Large blocks ask for huge pages: matrices are walked across their rows, and a page fault for every 4 KiB
+ * costs about as much as all that is done with them. Whole pages inside the block only; a refusal is
+ * harmless. */
 static void *alloc_malloc(void *context, size_t n_bytes)
 {
+    void *memory = malloc(n_bytes);
+
     (void)context;
-    return malloc(n_bytes);
+#ifdef MADV_HUGEPAGE
+    if (memory != NULL && n_bytes >= ALLOC_HUGE) {
+        uintptr_t begin = ((uintptr_t)memory + ALLOC_PAGE - 1) / ALLOC_PAGE * ALLOC_PAGE;
+        uintptr_t end = ((uintptr_t)memory + n_bytes) / ALLOC_PAGE * ALLOC_PAGE;
+        int keep = errno;
+
+        madvise((char *)memory + (begin - (uintptr_t)memory), (size_t)(end - begin), MADV_HUGEPAGE);
+        errno = keep;
+    }
+#endif
+    return memory;
 }
 
 static void alloc_free(void *context, void *memory)

@@ -14,6 +14,7 @@ static const char *const cpu_names[VECQ_CPU_LEVELS] = {"ref", "avx2", "avx512", 
 
 /* -1: not asked yet. Written with the same value by whoever comes first, hence the relaxed atomics. */
 static int cpu_mask_highest = -1;
+static unsigned cpu_found; /* bit l: level l; 0: not asked yet, for the lowest is always there */
 
 const char *vecq_cpu_level_name(vecq_cpu_level level)
 {
@@ -31,7 +32,7 @@ static int cpu_has_f16c(void)
 #endif
 
 /* Exactly what the files of a level are compiled for (CMakeLists.txt). */
-int vecq_cpu_has(vecq_cpu_level level)
+static int cpu_detect(vecq_cpu_level level)
 {
     switch (level) {
     case VECQ_CPU_REF:
@@ -44,7 +45,7 @@ int vecq_cpu_has(vecq_cpu_level level)
     case VECQ_CPU_AVX512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512cd") && vecq_cpu_has(VECQ_CPU_AVX2);
+               __builtin_cpu_supports("avx512cd") && cpu_detect(VECQ_CPU_AVX2);
 #elif defined(__aarch64__)
     case VECQ_CPU_NEON:
         return 1;
@@ -52,6 +53,19 @@ int vecq_cpu_has(vecq_cpu_level level)
     default:
         return 0;
     }
+}
+
+/* Asked once: in a virtual machine each CPUID is a trip to the host, longer than quantizing a small group. */
+int vecq_cpu_has(vecq_cpu_level level)
+{
+    unsigned found = __atomic_load_n(&cpu_found, __ATOMIC_RELAXED), l;
+
+    if (found == 0) {
+        for (l = 0; l < VECQ_CPU_LEVELS; l++)
+            found |= cpu_detect((vecq_cpu_level)l) ? 1u << l : 0u;
+        __atomic_store_n(&cpu_found, found, __ATOMIC_RELAXED);
+    }
+    return (unsigned)level < VECQ_CPU_LEVELS && (found >> level & 1u) != 0;
 }
 
 static vecq_cpu_level cpu_highest(void)

@@ -9,6 +9,9 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "quant/loss.h"
+
+#define FINITE_BLOCK 1024u
 
 /* What is kept of each slice until the tensor is done. */
 typedef struct slice_result {
@@ -51,7 +54,7 @@ static vecq_status quantize_slices(void *context, size_t begin, size_t end, unsi
     tensor_job *job = context;
     const vecq_plan_item *item = job->item;
     vecq_fit_options fit;
-    size_t s, i;
+    size_t s;
 
     vecq_fit_options_default(&fit);
     fit.method = item->method;
@@ -68,16 +71,13 @@ static vecq_status quantize_slices(void *context, size_t begin, size_t end, unsi
 
         VECQ_TRY(vecq_quantize(&fit, w, n, codes, &slice, err));
         VECQ_TRY(vecq_decode(&slice, codes, n, wq));
-        VECQ_TRY(vecq_loss_measure(w, wq, n, &loss));
+        VECQ_TRY(vecq_loss_and_energy(w, wq, n, &loss, &result->energy));
         result->scale = slice.scale;
         result->lambda = slice.lambda;
         result->orientation = loss.orientation;
         result->angle = loss.angle;
         result->modulus = loss.modulus;
         result->n = n;
-        result->energy = 0;
-        for (i = 0; i < n; i++)
-            result->energy += (double)w[i] * (double)w[i];
         memcpy(w, wq, n * sizeof *w);
     }
     return VECQ_OK;
@@ -230,11 +230,26 @@ static vecq_status finish_values(vecq_plan_item *item, float **matrix, int keep,
 
 /* ---- one tensor ---- */
 
-static vecq_status check_finite(const vecq_plan_item *item, const float *values, vecq_error *err)
+/* Whether a block holds NaN or infinity: all ones in the exponent. No early exit, so that it runs wide. */
+static int block_is_finite(const float values[FINITE_BLOCK])
 {
+    uint32_t bits, found = 0;
     size_t i;
 
-    for (i = 0; i < item->count; i++)
+    for (i = 0; i < FINITE_BLOCK; i++) {
+        memcpy(&bits, &values[i], sizeof bits);
+        found |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    return found == 0;
+}
+
+static vecq_status check_finite(const vecq_plan_item *item, const float *values, vecq_error *err)
+{
+    size_t i = 0;
+
+    while (i + FINITE_BLOCK <= item->count && block_is_finite(values + i))
+        i += FINITE_BLOCK;
+    for (; i < item->count; i++)
         if (!isfinite(values[i]))
             return vecq_error_set(
                 err, VECQ_ERR_VALUE,

@@ -4,9 +4,9 @@
  *
  * A step writes a register; what a register is called in the file is decided while playing, so a register may
  * be written several times. Why the body looks as it does, with the measurements: docs/format/packed.md,
- * sections "Decoding" and "Load time and memory". In short: uint8 as long as possible, because a runtime that
+ * sections "Bodies" and "Load time and memory". In short: uint8 as long as possible, because a runtime that
  * folds constants keeps every intermediate; only operators that old runtimes have for uint8 (no uint8 Add:
- * ONNX Runtime has it from 1.21 on only); one rounding, in the last Mul.
+ * ONNX Runtime 1.20 has none); one rounding, in the last Mul.
  */
 #include "onnx/functions.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The model-local functions of domain ai.vecq, and the same bodies as plain nodes
- * (docs/format/packed.md, section "Decoding").
+ * (docs/format/packed.md, section "Bodies").
  *
  *   Dequantize<k>(f0 [, f1 [, f2]], scale, shape) -> w
  *       f0..f2  uint8[Q, C], the fields of the codes, top bits first (coding/strips.h)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/status.h"
 #include "onnx/functions.h"
 #include "onnx/schema.h"
@@ -18,7 +19,14 @@ typedef struct packer {
     const char *name; /* of the finished tensor */
     size_t index;
     int64_t opset;
+    vecq_map written; /* tensors of this run by type, shape and fingerprint: equal ones are written once */
 } packer;
+
+/* A tensor that was written. */
+typedef struct packed_tensor {
+    const char *name;
+    vecq_span raw;
+} packed_tensor;
 
 static vecq_status pack_oom(packer *p)
 {
@@ -38,11 +46,38 @@ static vecq_span pack_bytes(const packer *p, uint64_t at, uint64_t n)
     return bytes;
 }
 
+/* What two tensors have in common that can share a name. */
+static const char *tensor_key(packer *p, vecq_dtype dtype, const int64_t *dims, unsigned rank, vecq_span raw)
+{
+    char shape[VECQ_MAX_RANK * 21 + 1] = "";
+    size_t n = 0;
+    unsigned a;
+
+    for (a = 0; a < rank; a++)
+        n += (size_t)snprintf(shape + n, sizeof shape - n, ",%lld", (long long)dims[a]);
+    return vecq_arena_printf(&p->edit->doc->arena, "%zu:%d%s:%016llx", p->root->index, (int)dtype, shape,
+                             (unsigned long long)vecq_hash(0, raw.data, raw.n));
+}
+
+/* Weights that the model computes twice from one source, and shapes, have equal tensors: written once. */
 static vecq_status pack_tensor(packer *p, const char *suffix, vecq_dtype dtype, const int64_t *dims,
                                unsigned rank, vecq_span raw, const char **name)
 {
+    const char *key = tensor_key(p, dtype, dims, rank, raw);
+    packed_tensor *twin = key != NULL ? vecq_map_get(&p->written, key) : NULL;
+
+    if (twin != NULL && twin->raw.n == raw.n &&
+        (raw.n == 0 || memcmp(twin->raw.data, raw.data, raw.n) == 0)) {
+        *name = twin->name;
+        return VECQ_OK;
+    }
     *name = pack_name(p, suffix);
-    if (*name == NULL)
+    twin = vecq_arena_alloc(&p->edit->doc->arena, 1, sizeof *twin);
+    if (key == NULL || *name == NULL || twin == NULL)
+        return pack_oom(p);
+    twin->name = *name;
+    twin->raw = raw;
+    if (!vecq_map_put(&p->written, key, twin))
         return pack_oom(p);
     return vecq_edit_add_tensor(p->edit, p->root, *name, dtype, dims, rank, raw);
 }
@@ -490,6 +525,7 @@ vecq_status vecq_pack_document(vecq_edit *edit, const vecq_plan *plan, const vec
     int is_call = plan->format == VECQ_FORMAT_PACKED && !options->inline_bodies;
     packer p = {.edit = edit, .options = options, .spool = spool, .index = edit->first_index};
     int64_t known = vecq_document_opset(edit->doc->model, ONNX_MODEL_OPSET_IMPORT, VECQ_DOMAIN);
+    vecq_status status = VECQ_OK;
     size_t i;
 
     if (is_call && known > VECQ_DOMAIN_VERSION)
@@ -504,13 +540,15 @@ vecq_status vecq_pack_document(vecq_edit *edit, const vecq_plan *plan, const vec
         return vecq_error_set(edit->err, VECQ_ERR_UNSUPPORTED,
                               "has names like 'vecq%zu', and no numbers are left for new ones: rename them",
                               edit->first_index - 1);
-    for (i = 0; i < plan->n; i++) {
+    for (i = 0; i < plan->n && status == VECQ_OK; i++) {
         if (!plan->items[i].is_done)
             continue;
         p.item = &plan->items[i];
-        VECQ_TRY(pack_item(&p, plan));
+        status = pack_item(&p, plan);
         p.index++;
     }
+    vecq_map_clear(&p.written);
+    VECQ_TRY(status);
     if (plan->format != VECQ_FORMAT_FLOAT)
         VECQ_TRY(vecq_edit_raise_ir(edit, is_call ? 8 : 4));
     VECQ_TRY(vecq_edit_finish(edit));

@@ -1,47 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the tree of messages to the graph. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/status.h"
 #include "graph/fold.h"
-#include "onnx/document.h"
 #include "onnx/packed.h"
+#include "onnx/reader_private.h"
 #include "onnx/schema.h"
 
-/* A list that grows in the arena of the ir: the final array is exact, the scratch is freed. */
-typedef struct pointer_list {
-    void **items;
-    size_t n, capacity;
-} pointer_list;
-
-typedef struct reader {
-    vecq_document *doc;
-    vecq_error *err;
-    pointer_list graphs;
-    const vecq_message *imports_of; /* model or function whose imports are in `imports` */
-    vecq_map imports;               /* domain -> version + 1, as a pointer */
-} reader;
-
-static vecq_status reader_oom(reader *r)
+vecq_status vecq_reader_oom(vecq_reader *r)
 {
     return vecq_error_memory(r->err, 0);
 }
 
-static vecq_status list_add(reader *r, pointer_list *list, void *item)
+vecq_status vecq_reader_add(vecq_reader *r, vecq_reader_list *list, void *item)
 {
     if (!vecq_grow((void **)&list->items, &list->capacity, list->n, sizeof *list->items))
-        return reader_oom(r);
+        return vecq_reader_oom(r);
     list->items[list->n++] = item;
     return VECQ_OK;
 }
 
-static vecq_status list_finish(reader *r, pointer_list *list, void *out_items, size_t *n)
+vecq_status vecq_reader_finish(vecq_reader *r, vecq_reader_list *list, void *out_items, size_t *n)
 {
     void **items = vecq_arena_alloc(&r->doc->ir.arena, list->n, sizeof *items);
 
     if (items == NULL)
-        return reader_oom(r);
+        return vecq_reader_oom(r);
     if (list->n > 0)
         memcpy(items, list->items, list->n * sizeof *items);
     *n = list->n;
@@ -51,258 +36,42 @@ static vecq_status list_finish(reader *r, pointer_list *list, void *out_items, s
     return VECQ_OK;
 }
 
-static vecq_status reader_string(reader *r, vecq_span bytes, const char **out)
+vecq_status vecq_reader_string(vecq_reader *r, vecq_span bytes, const char **out)
 {
     if (bytes.n > 0 && memchr(bytes.data, 0, bytes.n) != NULL)
         return vecq_error_set(r->err, VECQ_ERR_FORMAT, "a name holds a NUL byte");
     *out = vecq_arena_string(&r->doc->ir.arena, (const char *)bytes.data, bytes.n);
-    return *out != NULL ? VECQ_OK : reader_oom(r);
+    return *out != NULL ? VECQ_OK : vecq_reader_oom(r);
 }
 
-static vecq_status reader_field_string(reader *r, const vecq_message *message, uint32_t number,
-                                       const char **out)
+vecq_status vecq_reader_field_string(vecq_reader *r, const vecq_message *message, uint32_t number,
+                                     const char **out)
 {
-    return reader_string(r, vecq_message_bytes(message, number), out);
-}
-
-/* ---- constants ---- */
-
-static vecq_status const_read(const vecq_const *constant, void *dst, vecq_error *err)
-{
-    const vecq_origin *origin = constant->origin;
-
-    return vecq_tensor_proto_read(origin->tensor, dst, err);
-}
-
-static vecq_status reader_tensor(reader *r, vecq_message *parent, size_t field, vecq_span bytes,
-                                 vecq_const **out)
-{
-    vecq_document *doc = r->doc;
-    vecq_tensor_proto *tensor = vecq_arena_alloc(&doc->arena, 1, sizeof *tensor);
-    vecq_origin *origin = vecq_arena_alloc(&doc->arena, 1, sizeof *origin);
-    vecq_const *c = vecq_arena_alloc(&doc->ir.arena, 1, sizeof *c);
-
-    if (tensor == NULL || origin == NULL || c == NULL)
-        return reader_oom(r);
-    VECQ_TRY(vecq_tensor_proto_parse(&doc->arena, &doc->external, bytes, tensor, r->err));
-    origin->parent = parent;
-    origin->field = field;
-    origin->tensor = tensor;
-    c->dtype = tensor->dtype;
-    c->rank = tensor->rank;
-    memcpy(c->dims, tensor->dims, sizeof c->dims);
-    c->count = tensor->count;
-    c->n_stored = tensor->n_stored;
-    doc->ir.n_source += tensor->is_external ? tensor->n_stored : 0;
-    c->is_external = tensor->is_external;
-    c->is_opaque = tensor->encoding == VECQ_ENC_OPAQUE;
-    c->origin = origin;
-    c->read = const_read;
-    *out = c;
-    return VECQ_OK;
-}
-
-/* ---- attributes ---- */
-
-static vecq_status read_graph(reader *r, vecq_message *message, size_t field, vecq_graph *parent,
-                              vecq_node *owner, vecq_graph **out);
-
-/* Elements of a repeated scalar, packed or not: each occurrence adds payload.n / width, or one. */
-typedef struct repeated {
-    int64_t *ints;
-    float *floats;
-    size_t n, capacity;
-} repeated;
-
-static vecq_status repeated_add(reader *r, repeated *list, int is_float, uint64_t scalar)
-{
-    void **items = is_float ? (void **)&list->floats : (void **)&list->ints;
-    uint32_t bits = (uint32_t)scalar;
-
-    if (list->n > 0 && *items == NULL)
-        return vecq_error_set(r->err, VECQ_ERR_FORMAT, "an attribute holds both floats and integers");
-    if (!vecq_grow(items, &list->capacity, list->n, is_float ? sizeof *list->floats : sizeof *list->ints))
-        return reader_oom(r);
-    if (is_float)
-        memcpy(&list->floats[list->n++], &bits, sizeof bits);
-    else
-        list->ints[list->n++] = (int64_t)scalar;
-    return VECQ_OK;
-}
-
-static vecq_status repeated_field(reader *r, repeated *list, int is_float, const vecq_wire_field *field)
-{
-    vecq_span rest = field->payload;
-
-    if (field->type != VECQ_WIRE_BYTES)
-        return repeated_add(r, list, is_float, field->scalar);
-    while (rest.n > 0) {
-        uint64_t value = 0;
-
-        if (is_float) {
-            uint32_t bits;
-            if (rest.n < 4)
-                return vecq_error_set(r->err, VECQ_ERR_FORMAT, "a packed list of floats is cut off");
-            memcpy(&bits, rest.data, 4);
-            value = bits;
-            rest.data += 4;
-            rest.n -= 4;
-        } else if (!vecq_wire_varint(&rest, &value)) {
-            return vecq_error_set(r->err, VECQ_ERR_FORMAT, "a packed list of integers is cut off");
-        }
-        VECQ_TRY(repeated_add(r, list, is_float, value));
-    }
-    return VECQ_OK;
-}
-
-/* IR version 1 and 2 had no type field: it follows from what is there. */
-static vecq_attr_type attr_guess(const vecq_attr *attr, uint64_t seen)
-{
-    static const struct {
-        unsigned field;
-        vecq_attr_type type;
-    } rows[] = {{ONNX_ATTR_F, VECQ_ATTR_FLOAT},         {ONNX_ATTR_I, VECQ_ATTR_INT},
-                {ONNX_ATTR_S, VECQ_ATTR_STRING},        {ONNX_ATTR_T, VECQ_ATTR_TENSOR},
-                {ONNX_ATTR_G, VECQ_ATTR_GRAPH},         {ONNX_ATTR_FLOATS, VECQ_ATTR_FLOATS},
-                {ONNX_ATTR_INTS, VECQ_ATTR_INTS},       {ONNX_ATTR_STRINGS, VECQ_ATTR_STRINGS},
-                {ONNX_ATTR_TENSORS, VECQ_ATTR_TENSORS}, {ONNX_ATTR_GRAPHS, VECQ_ATTR_GRAPHS}};
-    size_t i;
-
-    if (attr->type != VECQ_ATTR_UNDEFINED)
-        return attr->type > VECQ_ATTR_GRAPHS ? VECQ_ATTR_OTHER : attr->type;
-    for (i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (seen >> rows[i].field & 1u)
-            return rows[i].type;
-    return VECQ_ATTR_UNDEFINED;
-}
-
-static vecq_status attr_nested(reader *r, vecq_message *node_message, size_t field, vecq_node *node,
-                               vecq_attr *attr)
-{
-    pointer_list graphs = {0};
-    vecq_status status = VECQ_OK;
-    vecq_message *message, *child;
-    size_t i;
-
-    VECQ_TRY(vecq_message_open(node_message, field, &message, r->err));
-    for (i = 0; i < message->n_fields && status == VECQ_OK; i++) {
-        vecq_graph *graph;
-
-        if ((message->fields[i].number != ONNX_ATTR_G && message->fields[i].number != ONNX_ATTR_GRAPHS) ||
-            message->fields[i].wire != VECQ_WIRE_BYTES)
-            continue;
-        status = vecq_message_open(message, i, &child, r->err);
-        if (status == VECQ_OK)
-            status = read_graph(r, child, i, node->graph, node, &graph);
-        if (status == VECQ_OK)
-            status = list_add(r, &graphs, graph);
-    }
-    if (status == VECQ_OK)
-        status = list_finish(r, &graphs, &attr->graphs, &attr->n);
-    vecq_free(graphs.items);
-    return status;
-}
-
-static vecq_status read_attr(reader *r, vecq_message *node_message, size_t at, vecq_node *node,
-                             vecq_attr *attr)
-{
-    vecq_span rest = node_message->fields[at].payload;
-    vecq_wire_field f;
-    vecq_status status = VECQ_OK;
-    repeated list = {0};
-    uint64_t seen = 0;
-    vecq_span tensor = {0};
-
-    attr->name = "";
-    while (status == VECQ_OK) {
-        status = vecq_wire_next(&rest, &f, r->err);
-        if (status != VECQ_OK || f.number == 0)
-            break;
-        if (f.number < 64)
-            seen |= (uint64_t)1 << f.number;
-        switch (f.number) {
-        case ONNX_ATTR_NAME:
-            status = reader_string(r, f.payload, &attr->name);
-            break;
-        case ONNX_ATTR_REF_ATTR_NAME:
-            if (f.payload.n > 0)
-                status = reader_string(r, f.payload, &attr->reference);
-            break;
-        case ONNX_ATTR_TYPE:
-            attr->type = (vecq_attr_type)(f.scalar <= INT32_MAX ? f.scalar : INT32_MAX);
-            break;
-        case ONNX_ATTR_F: {
-            uint32_t bits = (uint32_t)f.scalar;
-            memcpy(&attr->f, &bits, sizeof bits);
-            break;
-        }
-        case ONNX_ATTR_I:
-            attr->i = (int64_t)f.scalar;
-            break;
-        case ONNX_ATTR_S:
-            attr->s = f.payload;
-            break;
-        case ONNX_ATTR_T:
-            tensor = f.payload;
-            break;
-        case ONNX_ATTR_FLOATS:
-        case ONNX_ATTR_INTS:
-            status = repeated_field(r, &list, f.number == ONNX_ATTR_FLOATS, &f);
-            break;
-        default:
-            break;
-        }
-    }
-    attr->type = attr_guess(attr, seen);
-    if (status == VECQ_OK && list.n > 0) {
-        size_t size = list.floats != NULL ? sizeof *list.floats : sizeof *list.ints;
-        void *items = vecq_arena_alloc(&r->doc->ir.arena, list.n, size);
-
-        if (items == NULL)
-            status = reader_oom(r);
-        else
-            memcpy(items, list.floats != NULL ? (void *)list.floats : (void *)list.ints, list.n * size);
-        attr->floats = list.floats != NULL ? items : NULL;
-        attr->ints = list.ints != NULL ? items : NULL;
-        attr->n = list.n;
-    }
-    vecq_free(list.floats);
-    vecq_free(list.ints);
-    if (status != VECQ_OK)
-        return status;
-    if ((attr->type == VECQ_ATTR_INTS && attr->floats != NULL) ||
-        (attr->type == VECQ_ATTR_FLOATS && attr->ints != NULL))
-        return vecq_error_set(r->err, VECQ_ERR_FORMAT,
-                              "attribute '%s' holds numbers of another type than its own", attr->name);
-    if (attr->type == VECQ_ATTR_TENSOR && attr->reference == NULL)
-        return reader_tensor(r, node_message, at, tensor, &attr->tensor);
-    if (attr->type == VECQ_ATTR_GRAPH || attr->type == VECQ_ATTR_GRAPHS)
-        return attr_nested(r, node_message, at, node, attr);
-    return VECQ_OK;
+    return vecq_reader_string(r, vecq_message_bytes(message, number), out);
 }
 
 /* ---- values ---- */
 
-static vecq_status define_value(reader *r, vecq_graph *graph, pointer_list *values, const char *name,
+static vecq_status define_value(vecq_reader *r, vecq_graph *graph, vecq_reader_list *values, const char *name,
                                 vecq_value **out)
 {
     vecq_value *value = vecq_arena_alloc(&r->doc->ir.arena, 1, sizeof *value);
 
     if (value == NULL)
-        return reader_oom(r);
+        return vecq_reader_oom(r);
     value->graph = graph;
     value->name = name;
-    VECQ_TRY(list_add(r, values, value));
+    VECQ_TRY(vecq_reader_add(r, values, value));
     if (!vecq_map_put(&graph->by_name, name, value))
-        return reader_oom(r);
+        return vecq_reader_oom(r);
     *out = value;
     return VECQ_OK;
 }
 
-static vecq_status value_use(reader *r, vecq_value *value, vecq_node *node, size_t input)
+static vecq_status value_use(vecq_reader *r, vecq_value *value, vecq_node *node, size_t input)
 {
     if (!vecq_grow((void **)&value->uses, &value->uses_capacity, value->n_uses, sizeof *value->uses))
-        return reader_oom(r);
+        return vecq_reader_oom(r);
     value->uses[value->n_uses].node = node;
     value->uses[value->n_uses++].input = input;
     value->n_live_uses++;
@@ -310,10 +79,10 @@ static vecq_status value_use(reader *r, vecq_value *value, vecq_node *node, size
 }
 
 /* Names of ValueInfoProto fields (graphs) or plain strings (functions). */
-static vecq_status read_formals(reader *r, vecq_message *message, uint32_t number, vecq_graph *graph,
-                                pointer_list *values, int is_input)
+static vecq_status read_formals(vecq_reader *r, vecq_message *message, uint32_t number, vecq_graph *graph,
+                                vecq_reader_list *values, int is_input)
 {
-    pointer_list formals = {0};
+    vecq_reader_list formals = {0};
     vecq_status status = VECQ_OK;
     size_t i;
 
@@ -334,7 +103,7 @@ static vecq_status read_formals(reader *r, vecq_message *message, uint32_t numbe
                     bytes = f.payload;
         }
         if (status == VECQ_OK)
-            status = reader_string(r, bytes, &name);
+            status = vecq_reader_string(r, bytes, &name);
         if (status == VECQ_OK && is_input) {
             if (vecq_map_get(&graph->by_name, name) != NULL)
                 status = vecq_error_set(r->err, VECQ_ERR_FORMAT, "graph input '%s' occurs twice", name);
@@ -348,17 +117,47 @@ static vecq_status read_formals(reader *r, vecq_message *message, uint32_t numbe
                 value->is_graph_output = 1;
         }
         if (status == VECQ_OK && value != NULL)
-            status = list_add(r, &formals, value);
+            status = vecq_reader_add(r, &formals, value);
     }
     if (status == VECQ_OK)
-        status = is_input ? list_finish(r, &formals, &graph->inputs, &graph->n_inputs)
-                          : list_finish(r, &formals, &graph->outputs, &graph->n_outputs);
+        status = is_input ? vecq_reader_finish(r, &formals, &graph->inputs, &graph->n_inputs)
+                          : vecq_reader_finish(r, &formals, &graph->outputs, &graph->n_outputs);
     vecq_free(formals.items);
     return status;
 }
 
-static vecq_status read_initializers(reader *r, vecq_message *message, vecq_graph *graph,
-                                     pointer_list *values)
+/* Sparse initializers are known by name, so that a weight stored like that is reported and not passed over.
+ */
+static vecq_status read_sparse(vecq_reader *r, vecq_span bytes, vecq_graph *graph, vecq_reader_list *values)
+{
+    vecq_const *c = vecq_arena_alloc(&r->doc->ir.arena, 1, sizeof *c);
+    vecq_tensor_proto tensor = {.name = ""};
+    vecq_wire_field f;
+    vecq_value *value;
+
+    if (c == NULL)
+        return vecq_reader_oom(r);
+    for (;;) {
+        VECQ_TRY(vecq_wire_next(&bytes, &f, r->err));
+        if (f.number == 0)
+            break;
+        if (f.number == ONNX_SPARSE_VALUES)
+            VECQ_TRY(vecq_tensor_proto_parse(&r->doc->arena, &r->doc->external, f.payload, &tensor, r->err));
+    }
+    if (tensor.name[0] == '\0' || vecq_map_get(&graph->by_name, tensor.name) != NULL)
+        return VECQ_OK;
+    VECQ_TRY(define_value(r, graph, values, tensor.name, &value));
+    c->dtype = tensor.dtype;
+    c->count = tensor.count;
+    c->n_stored = tensor.n_stored;
+    c->is_opaque = 1;
+    value->constant = c;
+    value->is_constant = 1;
+    return VECQ_OK;
+}
+
+static vecq_status read_initializers(vecq_reader *r, vecq_message *message, vecq_graph *graph,
+                                     vecq_reader_list *values)
 {
     size_t i;
 
@@ -368,9 +167,11 @@ static vecq_status read_initializers(reader *r, vecq_message *message, vecq_grap
         vecq_value *value;
         const char *name;
 
+        if (field->number == ONNX_GRAPH_SPARSE_INITIALIZER && field->wire == VECQ_WIRE_BYTES)
+            VECQ_TRY(read_sparse(r, field->payload, graph, values));
         if (field->number != ONNX_GRAPH_INITIALIZER || field->wire != VECQ_WIRE_BYTES)
             continue;
-        VECQ_TRY(reader_tensor(r, message, i, field->payload, &constant));
+        VECQ_TRY(vecq_reader_tensor(r, message, i, field->payload, &constant));
         name = ((const vecq_origin *)constant->origin)->tensor->name;
         value = vecq_map_get(&graph->by_name, name);
         if (value != NULL && value->constant != NULL)
@@ -410,7 +211,7 @@ static int64_t import_entry(const vecq_field *field, vecq_span *domain)
 }
 
 /* The imports of a scope as a map: looked at for each of its nodes. */
-static vecq_status read_imports(reader *r, const vecq_message *message, uint32_t number)
+static vecq_status read_imports(vecq_reader *r, const vecq_message *message, uint32_t number)
 {
     size_t i;
 
@@ -425,15 +226,15 @@ static vecq_status read_imports(reader *r, const vecq_message *message, uint32_t
         if (field->number != number || field->wire != VECQ_WIRE_BYTES)
             continue;
         version = import_entry(field, &domain);
-        VECQ_TRY(reader_string(r, domain, &key));
+        VECQ_TRY(vecq_reader_string(r, domain, &key));
         if (!vecq_map_put(&r->imports, key, (void *)(uintptr_t)(version + 1)))
-            return reader_oom(r);
+            return vecq_reader_oom(r);
     }
     r->imports_of = message;
     return VECQ_OK;
 }
 
-static vecq_status opset_of(reader *r, const vecq_graph *graph, const char *domain, int64_t *version)
+static vecq_status opset_of(vecq_reader *r, const vecq_graph *graph, const char *domain, int64_t *version)
 {
     const vecq_message *message = r->doc->model;
     uintptr_t found;
@@ -452,8 +253,8 @@ static vecq_status opset_of(reader *r, const vecq_graph *graph, const char *doma
 }
 
 /* First pass over a node: everything but the resolution of inputs and the nested graphs. */
-static vecq_status declare_node(reader *r, vecq_graph *graph, vecq_message *parent, size_t field,
-                                pointer_list *values, vecq_node **out)
+static vecq_status declare_node(vecq_reader *r, vecq_graph *graph, vecq_message *parent, size_t field,
+                                vecq_reader_list *values, vecq_node **out)
 {
     vecq_node *node = vecq_arena_alloc(&r->doc->ir.arena, 1, sizeof *node);
     vecq_origin *origin = vecq_arena_alloc(&r->doc->arena, 1, sizeof *origin);
@@ -461,16 +262,16 @@ static vecq_status declare_node(reader *r, vecq_graph *graph, vecq_message *pare
     size_t i, n_inputs = 0, n_outputs = 0, n_attrs = 0;
 
     if (node == NULL || origin == NULL)
-        return reader_oom(r);
+        return vecq_reader_oom(r);
     VECQ_TRY(vecq_message_open(parent, field, &message, r->err));
     origin->parent = parent;
     origin->field = field;
     origin->self = message;
     node->graph = graph;
     node->origin = origin;
-    VECQ_TRY(reader_field_string(r, message, ONNX_NODE_OP_TYPE, &node->op_type));
-    VECQ_TRY(reader_field_string(r, message, ONNX_NODE_DOMAIN, &node->domain));
-    VECQ_TRY(reader_field_string(r, message, ONNX_NODE_NAME, &node->name));
+    VECQ_TRY(vecq_reader_field_string(r, message, ONNX_NODE_OP_TYPE, &node->op_type));
+    VECQ_TRY(vecq_reader_field_string(r, message, ONNX_NODE_DOMAIN, &node->domain));
+    VECQ_TRY(vecq_reader_field_string(r, message, ONNX_NODE_NAME, &node->name));
     if (strcmp(node->domain, "ai.onnx") == 0)
         node->domain = "";
     for (i = 0; i < message->n_fields; i++) {
@@ -482,7 +283,7 @@ static vecq_status declare_node(reader *r, vecq_graph *graph, vecq_message *pare
     node->outputs = vecq_arena_alloc(&r->doc->ir.arena, n_outputs, sizeof *node->outputs);
     node->attrs = vecq_arena_alloc(&r->doc->ir.arena, n_attrs, sizeof *node->attrs);
     if (node->inputs == NULL || node->outputs == NULL || node->attrs == NULL)
-        return reader_oom(r);
+        return vecq_reader_oom(r);
     node->n_inputs = n_inputs;
     for (i = 0; i < message->n_fields; i++) {
         const vecq_field *f = &message->fields[i];
@@ -491,7 +292,7 @@ static vecq_status declare_node(reader *r, vecq_graph *graph, vecq_message *pare
 
         if (f->number != ONNX_NODE_OUTPUT)
             continue;
-        VECQ_TRY(reader_string(r, f->payload, &name));
+        VECQ_TRY(vecq_reader_string(r, f->payload, &name));
         if (name[0] != '\0') {
             if (vecq_map_get(&graph->by_name, name) != NULL)
                 return vecq_error_set(r->err, VECQ_ERR_FORMAT, "'%s' is defined twice in one graph", name);
@@ -506,7 +307,7 @@ static vecq_status declare_node(reader *r, vecq_graph *graph, vecq_message *pare
 }
 
 /* A name that nothing defines: such a model cannot run, but it can be read and written. */
-static vecq_status free_value(reader *r, vecq_graph *graph, pointer_list *values, const char *name,
+static vecq_status free_value(vecq_reader *r, vecq_graph *graph, vecq_reader_list *values, const char *name,
                               vecq_value **out)
 {
     return define_value(r, graph, values, name, out);
@@ -527,7 +328,7 @@ static int node_makes_constants(const vecq_node *node)
     return 1;
 }
 
-static vecq_status complete_node(reader *r, vecq_graph *graph, vecq_node *node, pointer_list *values)
+static vecq_status complete_node(vecq_reader *r, vecq_graph *graph, vecq_node *node, vecq_reader_list *values)
 {
     const vecq_origin *origin = node->origin;
     vecq_message *message = origin->self;
@@ -540,7 +341,7 @@ static vecq_status complete_node(reader *r, vecq_graph *graph, vecq_node *node, 
         const char *name;
 
         if (f->number == ONNX_NODE_INPUT) {
-            VECQ_TRY(reader_string(r, f->payload, &name));
+            VECQ_TRY(vecq_reader_string(r, f->payload, &name));
             if (name[0] != '\0') {
                 vecq_value *value = vecq_graph_lookup(graph, name);
                 if (value == NULL)
@@ -550,7 +351,7 @@ static vecq_status complete_node(reader *r, vecq_graph *graph, vecq_node *node, 
             }
             input++;
         } else if (f->number == ONNX_NODE_ATTRIBUTE && f->wire == VECQ_WIRE_BYTES) {
-            VECQ_TRY(read_attr(r, message, i, node, &node->attrs[node->n_attrs]));
+            VECQ_TRY(vecq_reader_attr(r, message, i, node, &node->attrs[node->n_attrs]));
             node->n_attrs++;
         }
     }
@@ -572,10 +373,10 @@ static const char *node_label(const vecq_node *node)
                                                              : "";
 }
 
-static vecq_status read_nodes(reader *r, vecq_message *message, uint32_t number, vecq_graph *graph,
-                              pointer_list *values)
+static vecq_status read_nodes(vecq_reader *r, vecq_message *message, uint32_t number, vecq_graph *graph,
+                              vecq_reader_list *values)
 {
-    pointer_list nodes = {0};
+    vecq_reader_list nodes = {0};
     vecq_status status = VECQ_OK;
     size_t i;
 
@@ -587,11 +388,11 @@ static vecq_status read_nodes(reader *r, vecq_message *message, uint32_t number,
         status = declare_node(r, graph, message, i, values, &node);
         if (status == VECQ_OK) {
             node->index = nodes.n;
-            status = list_add(r, &nodes, node);
+            status = vecq_reader_add(r, &nodes, node);
         }
     }
     if (status == VECQ_OK)
-        status = list_finish(r, &nodes, &graph->nodes, &graph->n_nodes);
+        status = vecq_reader_finish(r, &nodes, &graph->nodes, &graph->n_nodes);
     vecq_free(nodes.items);
     for (i = 0; i < graph->n_nodes && status == VECQ_OK; i++) {
         status = complete_node(r, graph, graph->nodes[i], values);
@@ -603,7 +404,8 @@ static vecq_status read_nodes(reader *r, vecq_message *message, uint32_t number,
 
 /* ---- graphs ---- */
 
-static vecq_status read_scope(reader *r, vecq_message *message, vecq_graph *graph, pointer_list *values)
+static vecq_status read_scope(vecq_reader *r, vecq_message *message, vecq_graph *graph,
+                              vecq_reader_list *values)
 {
     int is_function = graph->kind == VECQ_GRAPH_FUNCTION;
     uint32_t inputs = is_function ? (uint32_t)ONNX_FUNCTION_INPUT : (uint32_t)ONNX_GRAPH_INPUT;
@@ -618,16 +420,16 @@ static vecq_status read_scope(reader *r, vecq_message *message, vecq_graph *grap
 }
 
 /* Nested graphs recurse through attr_nested(); the wire check bounded the depth. */
-static vecq_status read_graph_as(reader *r, vecq_message *message, size_t field, vecq_graph_kind kind,
+static vecq_status read_graph_as(vecq_reader *r, vecq_message *message, size_t field, vecq_graph_kind kind,
                                  vecq_graph *parent, vecq_node *owner, vecq_graph **out)
 {
     vecq_graph *graph = vecq_arena_alloc(&r->doc->ir.arena, 1, sizeof *graph);
     vecq_origin *origin = vecq_arena_alloc(&r->doc->arena, 1, sizeof *origin);
-    pointer_list values = {0};
+    vecq_reader_list values = {0};
     vecq_status status;
 
     if (graph == NULL || origin == NULL)
-        return reader_oom(r);
+        return vecq_reader_oom(r);
     origin->parent = message->parent;
     origin->field = field;
     origin->self = message;
@@ -640,19 +442,19 @@ static vecq_status read_graph_as(reader *r, vecq_message *message, size_t field,
     if (kind == VECQ_GRAPH_FUNCTION) {
         const char *domain, *name;
 
-        VECQ_TRY(reader_field_string(r, message, ONNX_FUNCTION_DOMAIN, &domain));
-        VECQ_TRY(reader_field_string(r, message, ONNX_FUNCTION_NAME, &name));
+        VECQ_TRY(vecq_reader_field_string(r, message, ONNX_FUNCTION_DOMAIN, &domain));
+        VECQ_TRY(vecq_reader_field_string(r, message, ONNX_FUNCTION_NAME, &name));
         graph->name = vecq_arena_printf(&r->doc->ir.arena, "%s:%s", domain, name);
     } else {
-        VECQ_TRY(reader_field_string(r, message, ONNX_GRAPH_NAME, &graph->name));
+        VECQ_TRY(vecq_reader_field_string(r, message, ONNX_GRAPH_NAME, &graph->name));
     }
     if (graph->name == NULL)
-        return reader_oom(r);
+        return vecq_reader_oom(r);
     VECQ_TRY(opset_of(r, graph, "", &graph->opset));
-    VECQ_TRY(list_add(r, &r->graphs, graph)); /* before its contents: clearing must find its map */
+    VECQ_TRY(vecq_reader_add(r, &r->graphs, graph)); /* before its contents: clearing must find its map */
     status = read_scope(r, message, graph, &values);
     if (status == VECQ_OK)
-        status = list_finish(r, &values, &graph->values, &graph->n_values);
+        status = vecq_reader_finish(r, &values, &graph->values, &graph->n_values);
     if (status != VECQ_OK) { /* the values own their lists of uses */
         size_t i;
         for (i = 0; i < values.n; i++)
@@ -663,7 +465,7 @@ static vecq_status read_graph_as(reader *r, vecq_message *message, size_t field,
     return status;
 }
 
-static vecq_status read_graph(reader *r, vecq_message *message, size_t field, vecq_graph *parent,
+vecq_status vecq_reader_graph(vecq_reader *r, vecq_message *message, size_t field, vecq_graph *parent,
                               vecq_node *owner, vecq_graph **out)
 {
     return read_graph_as(r, message, field, parent == NULL ? VECQ_GRAPH_MAIN : VECQ_GRAPH_NESTED, parent,
@@ -689,7 +491,7 @@ int64_t vecq_document_opset(const vecq_message *message, uint32_t field, const c
     return version;
 }
 
-static vecq_status read_model(reader *r)
+static vecq_status read_model(vecq_reader *r)
 {
     static const vecq_wire_limits limits = VECQ_WIRE_LIMITS_DEFAULT;
     vecq_document *doc = r->doc;
@@ -707,7 +509,7 @@ static vecq_status read_model(reader *r)
     if (at >= doc->model->n_fields)
         return vecq_error_set(r->err, VECQ_ERR_FORMAT, "no ONNX model: it has no graph");
     VECQ_TRY(vecq_message_open(doc->model, at, &graph, r->err));
-    VECQ_TRY(read_graph(r, graph, at, NULL, NULL, &doc->ir.main));
+    VECQ_TRY(vecq_reader_graph(r, graph, at, NULL, NULL, &doc->ir.main));
     for (at = 0; at < doc->model->n_fields; at++) {
         vecq_graph *function;
         vecq_message *message;
@@ -723,12 +525,12 @@ static vecq_status read_model(reader *r)
 
 vecq_status vecq_document_read(vecq_document *doc, vecq_error *err)
 {
-    reader r = {.doc = doc, .err = err};
+    vecq_reader r = {.doc = doc, .err = err};
     vecq_status status = read_model(&r), finish;
     size_t i;
 
     vecq_map_clear(&r.imports);
-    finish = list_finish(&r, &r.graphs, &doc->ir.graphs, &doc->ir.n_graphs);
+    finish = vecq_reader_finish(&r, &r.graphs, &doc->ir.graphs, &doc->ir.n_graphs);
     if (finish != VECQ_OK) { /* no place to remember them: release what they own now */
         for (i = 0; i < r.graphs.n; i++) {
             vecq_graph *graph = r.graphs.items[i];

@@ -219,7 +219,8 @@ static vecq_status info_packed(report_box *box, vecq_weight_info *info, const ve
     size_t i;
 
     info->state = VECQ_WEIGHT_PACKED;
-    info->reason = "";
+    if (!item->is_selected)
+        info->reason = "";
     /* behind a Cast or Transpose of its group stands the decode itself */
     while (packed == NULL && value->producer != NULL && value->producer->n_inputs > 0 &&
            value->producer->inputs[0] != NULL && vecq_weight_group(value->producer) >= 0) {
@@ -328,7 +329,9 @@ static vecq_status info_make(report_box *box, vecq_weight_info *info, const vecq
     return VECQ_OK;
 }
 
-static void add_totals(vecq_report *r, const vecq_weight_info *info)
+/* Weights packed before count as quantized when a file is inspected, and as left alone when it is quantized.
+ */
+static void add_totals(vecq_report *r, const vecq_weight_info *info, vecq_report_depth depth)
 {
     r->elements += info->elements;
     r->paper_mib_float += 4.0 * (double)info->elements;
@@ -338,6 +341,10 @@ static void add_totals(vecq_report *r, const vecq_weight_info *info)
         return;
     }
     r->paper_mib += (double)info->elements * info->bits / 8.0;
+    if (info->state == VECQ_WEIGHT_PACKED && depth != VECQ_REPORT_INSPECT) {
+        r->n_selected_float += info->selected != 0;
+        return;
+    }
     r->n_quantized++;
     r->elements_quantized += info->elements;
     r->weight_bytes_before += info->bytes_before;
@@ -383,7 +390,7 @@ vecq_status vecq_report_make(const vecq_document *doc, const vecq_plan *plan, ve
     for (i = 0; i < plan->n && status == VECQ_OK; i++) {
         status = info_make(box, &infos[i], &plan->items[i], plan, depth, err);
         if (status == VECQ_OK)
-            add_totals(r, &infos[i]);
+            add_totals(r, &infos[i], depth);
     }
     if (status != VECQ_OK) {
         vecq_report_free(r);

@@ -4,17 +4,13 @@
  * |a - b|^2 / 2, which keeps its relative accuracy however small the angle. Hence two passes: lengths, then
  * the distance of the directions. Sums are taken in the blocks and lanes of kernels/quantize/quantize.h.
  */
-#include "vecq/quant.h"
+#include "quant/loss.h"
 
 #include <math.h>
 
 #include "kernels/quantize/quantize.h"
 
 #define LOSS_PI 3.14159265358979323846
-
-typedef struct loss_sums {
-    double ww, qq, dd;
-} loss_sums;
 
 static double loss_tree(double lane[VECQ_KERNEL_LANES])
 {
@@ -26,56 +22,83 @@ static double loss_tree(double lane[VECQ_KERNEL_LANES])
     return lane[0];
 }
 
-/* Sums of (w a)^2, (q b)^2 and (w a - q b)^2 of one block. */
-static void loss_block(const float *w, const float *q, size_t n, double a, double b, loss_sums *sums)
+/* Of one block: sums of w^2, q^2 and (w - q)^2. Whole rows of lanes apart from the rest, so that the compiler
+ * sees their length. */
+static void loss_block(const float *w, const float *q, size_t n, double *ww, double *qq, double *dd)
 {
-    double ww[VECQ_KERNEL_LANES] = {0}, qq[VECQ_KERNEL_LANES] = {0}, dd[VECQ_KERNEL_LANES] = {0};
-    size_t i, j, lanes;
+    double sw[VECQ_KERNEL_LANES] = {0}, sq[VECQ_KERNEL_LANES] = {0}, sd[VECQ_KERNEL_LANES] = {0};
+    size_t i, j;
 
-    for (i = 0; i < n; i += lanes) {
-        lanes = n - i < VECQ_KERNEL_LANES ? n - i : VECQ_KERNEL_LANES;
-        for (j = 0; j < lanes; j++) {
-            double x = (double)w[i + j] * a, y = (double)q[i + j] * b, d = x - y;
+    for (i = 0; i + VECQ_KERNEL_LANES <= n; i += VECQ_KERNEL_LANES)
+        for (j = 0; j < VECQ_KERNEL_LANES; j++) {
+            double x = (double)w[i + j], y = (double)q[i + j], d = x - y;
 
-            ww[j] += x * x;
-            qq[j] += y * y;
-            dd[j] += d * d;
+            sw[j] += x * x;
+            sq[j] += y * y;
+            sd[j] += d * d;
         }
+    for (j = 0; i + j < n; j++) {
+        double x = (double)w[i + j], y = (double)q[i + j], d = x - y;
+
+        sw[j] += x * x;
+        sq[j] += y * y;
+        sd[j] += d * d;
     }
-    sums->ww += loss_tree(ww);
-    sums->qq += loss_tree(qq);
-    sums->dd += loss_tree(dd);
+    *ww += loss_tree(sw);
+    *qq += loss_tree(sq);
+    *dd += loss_tree(sd);
 }
 
-static loss_sums loss_pass(const float *w, const float *q, size_t n, double a, double b)
+/* Sum of (w a - q b)^2 of one block. */
+static double loss_distance(const float *w, const float *q, size_t n, double a, double b)
 {
-    loss_sums sums = {0.0, 0.0, 0.0};
-    size_t i, count;
+    double sd[VECQ_KERNEL_LANES] = {0};
+    size_t i, j;
 
-    for (i = 0; i < n; i += count) {
-        count = n - i < VECQ_KERNEL_BLOCK ? n - i : VECQ_KERNEL_BLOCK;
-        loss_block(w + i, q + i, count, a, b, &sums);
+    for (i = 0; i + VECQ_KERNEL_LANES <= n; i += VECQ_KERNEL_LANES)
+        for (j = 0; j < VECQ_KERNEL_LANES; j++) {
+            double d = (double)w[i + j] * a - (double)q[i + j] * b;
+
+            sd[j] += d * d;
+        }
+    for (j = 0; i + j < n; j++) {
+        double d = (double)w[i + j] * a - (double)q[i + j] * b;
+
+        sd[j] += d * d;
     }
-    return sums;
+    return loss_tree(sd);
+}
+
+vecq_status vecq_loss_and_energy(const float *w, const float *q, size_t n, vecq_loss *out, double *energy)
+{
+    double ww = 0.0, qq = 0.0, dd = 0.0, unit = 0.0, a, b;
+    size_t i;
+
+    for (i = 0; i < n; i += VECQ_KERNEL_BLOCK)
+        loss_block(w + i, q + i, n - i < VECQ_KERNEL_BLOCK ? n - i : VECQ_KERNEL_BLOCK, &ww, &qq, &dd);
+    if (!isfinite(ww) || !isfinite(qq)) /* squares of finite floats cannot overflow a double */
+        return VECQ_ERR_VALUE;
+    *energy = ww;
+    out->modulus = dd;
+    out->sqnr_db = dd == 0.0 ? (double)INFINITY : 10.0 * log10(ww / dd);
+    if (ww == 0.0 || qq == 0.0) {
+        out->orientation = ww == qq ? 0.0 : 1.0;
+    } else {
+        a = 1.0 / sqrt(ww);
+        b = 1.0 / sqrt(qq);
+        for (i = 0; i < n; i += VECQ_KERNEL_BLOCK)
+            unit += loss_distance(w + i, q + i, n - i < VECQ_KERNEL_BLOCK ? n - i : VECQ_KERNEL_BLOCK, a, b);
+        out->orientation = fmin(0.5 * unit, 2.0);
+    }
+    out->angle = 2.0 * asin(sqrt(0.5 * out->orientation)) * (180.0 / LOSS_PI);
+    return VECQ_OK;
 }
 
 vecq_status vecq_loss_measure(const float *w, const float *q, size_t n, vecq_loss *out)
 {
-    loss_sums plain, unit;
+    double energy;
 
     if (out == NULL || (n > 0 && (w == NULL || q == NULL)))
         return VECQ_ERR_USAGE;
-    plain = loss_pass(w, q, n, 1.0, 1.0);
-    if (!isfinite(plain.ww) || !isfinite(plain.qq)) /* squares of finite floats cannot overflow a double */
-        return VECQ_ERR_VALUE;
-    out->modulus = plain.dd;
-    out->sqnr_db = plain.dd == 0.0 ? (double)INFINITY : 10.0 * log10(plain.ww / plain.dd);
-    if (plain.ww == 0.0 || plain.qq == 0.0) {
-        out->orientation = plain.ww == plain.qq ? 0.0 : 1.0;
-    } else {
-        unit = loss_pass(w, q, n, 1.0 / sqrt(plain.ww), 1.0 / sqrt(plain.qq));
-        out->orientation = fmin(0.5 * unit.dd, 2.0);
-    }
-    out->angle = 2.0 * asin(sqrt(0.5 * out->orientation)) * (180.0 / LOSS_PI);
-    return VECQ_OK;
+    return vecq_loss_and_energy(w, q, n, out, &energy);
 }

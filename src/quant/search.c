@@ -21,21 +21,18 @@
 #include "quant/search_dd.h"
 #include "quant/search_sort.h"
 
-#ifndef LEAF_EVENTS
-#define LEAF_EVENTS 40u
+#define LEAF_EVENTS 40u /* so few are listed and swept one by one */
+#define PARTS       3u  /* pieces of the bound between two states */
+#define SPLITS_MAX  72u /* from a ratio of 2^280 down to neighbouring trial steps */
+#define START_MAX   4u
+#define EPSILON     0x1p-53
+#define SAME        0x1p-92 /* values of A^2 / B this close are equal but for the rounding of their sums */
+
+/* With fewer weights than this times the levels, a code per weight is quicker than a search per level. Tests
+ * set 0 to have small slices take the other way. */
+#ifndef SEARCH_ELEMENTS_SHARE
+#define SEARCH_ELEMENTS_SHARE 2u
 #endif
-#ifndef ELEMENTS_SHARE
-#define ELEMENTS_SHARE 6u
-#endif
-#define SPLITS_MAX 72u /* [s1, s2] within 2^-45 of each other, beginning from a ratio of 2^280 */
-#define START_MAX  24u
-#ifndef PARTS
-#define PARTS 4
-#endif
-#define EPSILON 0x1p-53
-/* Two values of A^2 / B this close (relative) are the same number, apart from the rounding of their dd sums.
- */
-#define SAME 0x1p-92
 
 typedef struct search_state {
     double step;      /* few mantissa bits: j * step is exact for every level */
@@ -68,10 +65,11 @@ typedef struct search {
     float *a;                /* ascending |w| */
     vecq_search_tail *tail;  /* sums of a[i..n-1] and squares */
     double *tail_low;        /* tail[i].sum + tail_low[i] is the sum to twice the precision */
-    double *reciprocal;      /* levels: 1 / j from j = 1; elements: sums of that, from j = 0 */
-    double squares;          /* of a: a hint for the first step */
-    double window;           /* candidates below best by more than this share need no exact comparison */
-    double margin;           /* relative error of A and B together, for the bound */
+    vecq_search_tail *weight; /* levels: 1 and 1 / j from j = 1 */
+    double *harmonic;         /* elements: 1 + ... + 1 / j from j = 0 */
+    double squares;           /* of a: a hint for the first step */
+    double window;            /* candidates below best by more than this share need no exact comparison */
+    double margin;            /* relative error of A and B together, for the bound */
     search_event *events;
     search_state states[START_MAX + SPLITS_MAX];
     search_node stack[START_MAX + SPLITS_MAX];
@@ -188,12 +186,12 @@ static void measure(search *x, double step, const search_state *below, const sea
 
     out->step = step;
     if (x->n_levels != 0) {
-        x->kernels->levels(x->a, x->tail, x->reciprocal, x->n, step, x->n_levels,
+        x->kernels->levels(x->a, x->tail, x->weight, x->n, step, x->n_levels,
                            below != NULL ? below->at : x->at_zero, above != NULL ? above->at : x->at_all,
                            out->at, &sums);
         out->a = 0.5 * x->tail[0].sum + sums.a;
     } else {
-        x->kernels->elements(x->a, x->reciprocal, x->n, step, x->highest, out->at, &sums);
+        x->kernels->elements(x->a, x->harmonic, x->n, step, x->highest, out->at, &sums);
         out->a = sums.a;
     }
     out->b4 = x->n + 4 * sums.moment;
@@ -335,17 +333,18 @@ static double bound_of(const search *x, const search_state *low, const search_st
     double b1 = 0.25 * (double)low->b4, b2 = 0.25 * (double)high->b4;
     double moment = 2.0 * (low->a - high->a), mean = moment / weight, error, variance, slack;
     double slope = (high->bound - low->bound) / (s2 - s1), previous = low->bound, s = s1, u = 0.0;
+    double whole = chord_bound(s1, low->bound, s2, high->bound);
     unsigned i;
 
-    if (low->b4 == high->b4)
-        return chord_bound(s1, low->bound, s2, high->bound);
+    if (low->b4 == high->b4 || whole < x->best)
+        return whole;
     error = 4.0 * x->margin * low->a;
     variance = 2.0 * (low->spread - high->spread) - moment * mean;
     variance += 8.0 * x->margin * low->spread + error * (2.0 * mean + error / weight);
     variance = variance > 0.0 ? variance / weight : 0.0;
     slack = 4.0 * x->margin * (2.0 * low->a + s2 * b1);
     for (i = 1; i <= PARTS; i++) {
-        double next = i < PARTS ? s1 + (s2 - s1) * ((double)i / PARTS) : s2;
+        double next = i < PARTS ? s1 + (s2 - s1) * ((double)i / (double)PARTS) : s2;
         double chord = i < PARTS ? low->bound + slope * (next - s1) : high->bound;
         double off = mean - next;
         double g = 2.0 * high->a - next * b2 + 0.5 * weight * (sqrt(variance + off * off) + off) + slack;
@@ -523,10 +522,10 @@ static void sum_tails(search *x)
     x->squares = x->tail[0].squares;
     if (x->n_levels != 0)
         for (j = 0; j < x->n_levels; j++)
-            x->reciprocal[j] = 1.0 / (double)(j + 1);
+            x->weight[j] = (vecq_search_tail){1.0, 1.0 / (double)(j + 1)};
     else
-        for (j = 1, x->reciprocal[0] = 0.0; j <= x->highest; j++)
-            x->reciprocal[j] = x->reciprocal[j - 1] + 1.0 / (double)j;
+        for (j = 1, x->harmonic[0] = 0.0; j <= x->highest; j++)
+            x->harmonic[j] = x->harmonic[j - 1] + 1.0 / (double)j;
 }
 
 /* Carves `count` entries of `size` bytes, 64-byte aligned, out of the one block; only counts when base is
@@ -547,7 +546,8 @@ static size_t lay_out(search *x, unsigned char *base)
     x->a = carve(base, &used, n + 1, sizeof *x->a);
     x->tail = carve(base, &used, n + 1, sizeof *x->tail);
     x->tail_low = carve(base, &used, n + 1, sizeof *x->tail_low);
-    x->reciprocal = carve(base, &used, (size_t)x->highest + 8, sizeof *x->reciprocal);
+    x->weight = carve(base, &used, x->n_levels, sizeof *x->weight);
+    x->harmonic = carve(base, &used, x->n_levels != 0 ? 0 : (size_t)x->highest + 1, sizeof *x->harmonic);
     x->events = carve(base, &used, x->capacity, sizeof *x->events);
     at = carve(base, &used, (START_MAX + SPLITS_MAX + 2) * x->stride, sizeof *at);
     if (base == NULL)
@@ -569,6 +569,7 @@ static size_t lay_out(search *x, unsigned char *base)
 
 static void prepare(search *x, size_t n, unsigned bits)
 {
+    double tails = (double)n * EPSILON; /* squared: what compensated sums of n terms may be off */
     size_t terms;
 
     memset(x, 0, offsetof(search, states));
@@ -576,12 +577,12 @@ static void prepare(search *x, size_t n, unsigned bits)
     x->bits = bits;
     x->n = (uint32_t)n;
     x->highest = ((uint32_t)1 << (bits - 1)) - 1;
-    x->n_levels = n < ELEMENTS_SHARE * (size_t)x->highest ? 0 : (x->highest + 7) / 8 * 8;
+    x->n_levels = n < SEARCH_ELEMENTS_SHARE * (size_t)x->highest ? 0 : (x->highest + 7) / 8 * 8;
     terms = x->n_levels != 0 ? x->n_levels : n;
     x->stride = (terms + 15) / 16 * 16;
     x->capacity = terms > LEAF_EVENTS ? terms : LEAF_EVENTS;
-    x->margin = ((double)terms / 4 + 64.0) * EPSILON;
-    x->window = 1.0 - (4.0 * (double)terms + 512.0) * EPSILON;
+    x->margin = ((double)terms / 4 + 64.0) * EPSILON + 2.0 * tails * tails;
+    x->window = 1.0 - (4.0 * (double)terms + 512.0) * EPSILON - 8.0 * tails * tails;
     x->n_states = 0;
     x->best = 0.0;
     x->best_b4 = 0;
@@ -609,7 +610,7 @@ vecq_status vecq_search_step(const float *w, size_t n, unsigned bits, unsigned t
     if (memory == NULL)
         return vecq_error_memory(err, n_bytes);
     lay_out(&x, memory);
-    vecq_search_sort(w, n, (uint32_t *)(void *)x.a, (uint32_t *)(void *)x.tail);
+    vecq_search_sort(w, n, (vecq_sort_key *)(void *)x.a, (vecq_sort_key *)(void *)x.tail);
     memcpy(&x.a[n], &pad, sizeof pad);
     sum_tails(&x);
     branch(&x, start(&x));

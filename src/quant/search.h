@@ -16,10 +16,10 @@ typedef struct vecq_search_result {
 /*
  * No step s > 0 gives a smaller J_o than the one returned; among equals it is the largest. The codes are
  * those of floor((double)w * (1 / step)) with 1 / step rounded to double: no weight but zero lies near enough
- * to a threshold for the rounding to matter. Finite w, not all zero, 0 < n < 2^31 (VECQ_ERR_UNSUPPORTED
+ * to a threshold for the rounding to matter. Finite w, not all zero, 0 < n < 2^30 (VECQ_ERR_UNSUPPORTED
  * above), bits 2..16. Deterministic: the same step at every instruction set and thread count (`threads` is
- * accepted for callers' convenience; one slice is searched by one thread). Memory from vecq_alloc: 20 bytes a
- * weight and some 300 * min(n, 2^(bits-1)) bytes.
+ * accepted for callers' convenience; one slice is searched by one thread). Memory from vecq_alloc: 28 bytes a
+ * weight and some 320 * min(n, 2^(bits-1)) bytes, of which only what a deep search needs is touched.
  */
 vecq_status vecq_search_step(const float *w, size_t n, unsigned bits, unsigned threads,
                              vecq_search_result *out, vecq_error *err);

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Radix sort from the lowest byte up. A byte that is the same in all keys costs nothing, so weights that came
- * from float16 or bfloat16 need two or three passes. */
+/*
+ * Radix sort by the upper bits, from their lowest digit up; the low mantissa bits seldom decide, so what they
+ * leave out of order is put right by insertion. When that turns out long (many weights within 2^-14 of each
+ * other), all bits are sorted instead. A digit that is the same in all keys costs nothing.
+ */
 #include "quant/search_sort.h"
 
 #include <string.h>
 
-#define DIGITS        4u
-#define SMALL         64u /* below, insertion is faster than the histograms */
+#define SMALL         48u    /* below, insertion is faster than the histograms */
+#define WIDE          1024u  /* from here on three digits of 11 bits, before four of 8 */
+#define LARGE         32768u /* from here on the upper 22 bits leave too much to insertion */
+#define DIGITS_MAX    4u
 #define ABSOLUTE_BITS 0x7fffffffu
 
 static uint32_t absolute_bits(float w)
@@ -17,26 +22,33 @@ static uint32_t absolute_bits(float w)
     return bits & ABSOLUTE_BITS;
 }
 
-static void insertion_sort(const float *w, size_t n, uint32_t *keys)
+/* Returns 0, with the keys permuted somehow, when more than `budget` moves would be needed. */
+static int insertion_sort(vecq_sort_key *keys, size_t n, size_t budget)
 {
     size_t i, at;
 
-    for (i = 0; i < n; i++) {
-        uint32_t key = absolute_bits(w[i]);
+    for (i = 1; i < n; i++) {
+        uint32_t key = keys[i];
 
+        if (keys[i - 1] <= key)
+            continue;
         for (at = i; at > 0 && keys[at - 1] > key; at--)
             keys[at] = keys[at - 1];
         keys[at] = key;
+        if (i - at > budget)
+            return 0;
+        budget -= i - at;
     }
+    return 1;
 }
 
-/* Where each value of the digit begins; 0 when all keys have the same. */
-static int digit_starts(uint32_t count[256], size_t n)
+/* Turns counts into the places where the values of a digit begin; 0 when all keys have the same digit. */
+static int digit_starts(uint32_t *count, unsigned n_values, size_t n)
 {
     uint32_t at = 0;
     unsigned d;
 
-    for (d = 0; d < 256; d++) {
+    for (d = 0; d < n_values; d++) {
         uint32_t c = count[d];
 
         if (c == n)
@@ -47,39 +59,89 @@ static int digit_starts(uint32_t count[256], size_t n)
     return 1;
 }
 
-void vecq_search_sort(const float *w, size_t n, uint32_t *keys, uint32_t *spare)
+/* Sorts by bits [shift, 31) of the keys, n_digits digits of `width` bits each. */
+static void radix_sort(vecq_sort_key *keys, vecq_sort_key *spare, size_t n, unsigned shift, unsigned width,
+                       unsigned n_digits)
 {
-    uint32_t count[DIGITS][256];
-    uint32_t *from = keys, *to = spare;
+    uint32_t count[DIGITS_MAX << 11];
+    vecq_sort_key *from = keys, *to = spare, *swap;
+    uint32_t mask = ((uint32_t)1 << width) - 1;
     unsigned digit;
     size_t i;
 
-    if (n < SMALL) {
-        insertion_sort(w, n, keys);
-        return;
-    }
-    memset(count, 0, sizeof count);
+    memset(count, 0, ((size_t)n_digits << width) * sizeof *count);
     for (i = 0; i < n; i++) {
-        uint32_t key = absolute_bits(w[i]);
+        uint32_t key = keys[i] >> shift;
 
-        keys[i] = key;
-        count[0][key & 255]++;
-        count[1][key >> 8 & 255]++;
-        count[2][key >> 16 & 255]++;
-        count[3][key >> 24]++;
+        for (digit = 0; digit < n_digits; digit++)
+            count[(digit << width) + (key >> width * digit & mask)]++;
     }
-    for (digit = 0; digit < DIGITS; digit++) {
-        unsigned shift = 8 * digit;
-        uint32_t *start = count[digit], *swap;
+    for (digit = 0; digit < n_digits; digit++) {
+        uint32_t *start = count + (digit << width);
+        unsigned at = shift + width * digit;
 
-        if (!digit_starts(start, n))
+        if (!digit_starts(start, mask + 1, n))
             continue;
         for (i = 0; i < n; i++)
-            to[start[from[i] >> shift & 255]++] = from[i];
+            to[start[from[i] >> at & mask]++] = from[i];
         swap = from;
         from = to;
         to = swap;
     }
     if (from != keys)
         memcpy(keys, from, n * sizeof *keys);
+}
+
+/*
+ * Out of cache, 2048 places to write to at once are too many for the address translation. Exponent and three
+ * mantissa bits first: they take few values at a time, and what they separate fits the cache.
+ */
+static void sort_large(vecq_sort_key *keys, vecq_sort_key *spare, size_t n)
+{
+    uint32_t start[1u << 11] = {0};
+    size_t i, begin = 0, end;
+    unsigned d;
+
+    for (i = 0; i < n; i++)
+        start[keys[i] >> 20]++;
+    if (!digit_starts(start, 1u << 11, n)) {
+        radix_sort(keys, spare, n, 0, 10, 2);
+        return;
+    }
+    for (i = 0; i < n; i++)
+        spare[start[keys[i] >> 20]++] = keys[i];
+    for (d = 0; d < 1u << 11; d++, begin = end) { /* start[d] is now the end of digit d */
+        end = start[d];
+        if (end - begin < SMALL)
+            insertion_sort(spare + begin, end - begin, SIZE_MAX);
+        else
+            radix_sort(spare + begin, keys + begin, end - begin, 0, 10, 2);
+    }
+    memcpy(keys, spare, n * sizeof *keys);
+}
+
+void vecq_search_sort(const float *w, size_t n, vecq_sort_key *keys, vecq_sort_key *spare)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        keys[i] = absolute_bits(w[i]);
+    if (n < SMALL) {
+        insertion_sort(keys, n, SIZE_MAX);
+        return;
+    }
+    if (n >= LARGE) {
+        sort_large(keys, spare, n);
+        return;
+    }
+    if (n < WIDE)
+        radix_sort(keys, spare, n, 7, 8, 3);
+    else
+        radix_sort(keys, spare, n, 9, 11, 2);
+    if (insertion_sort(keys, n, 2 * n))
+        return;
+    if (n < WIDE)
+        radix_sort(keys, spare, n, 0, 8, 4);
+    else
+        radix_sort(keys, spare, n, 0, 11, 3);
 }

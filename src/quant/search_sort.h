@@ -8,6 +8,8 @@
 
 /* keys[n] = the bit patterns of |w[n]|, ascending (for floats >= 0 the order of the values). spare[n] is
  * overwritten. */
-void vecq_search_sort(const float *w, size_t n, uint32_t *keys, uint32_t *spare);
+typedef uint32_t __attribute__((may_alias)) vecq_sort_key; /* lies where floats will be read */
+
+void vecq_search_sort(const float *w, size_t n, vecq_sort_key *keys, vecq_sort_key *spare);
 
 #endif

@@ -242,22 +242,100 @@ void vecq_convert_from_f32(vecq_dtype dtype, const float *src, void *dst, size_t
     }
 }
 
-/* Two inner axes are walked in tiles, so that neither side strides through memory line by line. */
-#define TRANSPOSE_TILE 32u
+/*
+ * dst[c * dst_stride + r] = src[r * src_stride + c]. A tile is gathered into a small buffer first: each cache
+ * line is then touched in one go, whatever the strides, while lines a power of two apart, as matrices of deep
+ * networks have them, would throw each other out of the cache if the tile were walked in place. The tiles of
+ * a band follow each other down the rows, so that a page of dst is written for some lines before it is left.
+ */
+#define TRANSPOSE_TILE     16u
+#define TRANSPOSE_BAND     64u
+#define TRANSPOSE_SIZE_MAX 16u /* complex128 */
 
-static void transpose_2d(const unsigned char *src, unsigned char *dst, size_t size, size_t rows, size_t cols)
+__attribute__((always_inline)) static inline void transpose_tile(const unsigned char *src, unsigned char *dst,
+                                                                 size_t size, size_t rows, size_t cols,
+                                                                 size_t src_step, size_t dst_step)
 {
-    size_t r0, c0, r, c;
+    unsigned char tile[TRANSPOSE_TILE * TRANSPOSE_TILE * TRANSPOSE_SIZE_MAX];
+    size_t r, c;
 
-    for (r0 = 0; r0 < rows; r0 += TRANSPOSE_TILE)
-        for (c0 = 0; c0 < cols; c0 += TRANSPOSE_TILE) {
-            size_t r1 = rows - r0 < TRANSPOSE_TILE ? rows : r0 + TRANSPOSE_TILE;
-            size_t c1 = cols - c0 < TRANSPOSE_TILE ? cols : c0 + TRANSPOSE_TILE;
+    for (r = 0; r < rows; r++)
+        memcpy(tile + r * TRANSPOSE_TILE * size, src + r * src_step, cols * size);
+    for (c = 0; c < cols; c++)
+        for (r = 0; r < rows; r++)
+            memcpy(dst + c * dst_step + r * size, tile + (r * TRANSPOSE_TILE + c) * size, size);
+}
 
-            for (c = c0; c < c1; c++)
-                for (r = r0; r < r1; r++)
-                    memcpy(dst + (c * rows + r) * size, src + (r * cols + c) * size, size);
+__attribute__((always_inline)) static inline void transpose_plane(const unsigned char *src,
+                                                                  unsigned char *dst, size_t size,
+                                                                  size_t rows, size_t cols, size_t src_stride,
+                                                                  size_t dst_stride)
+{
+    size_t band, r, c;
+
+    for (band = 0; band < rows; band += TRANSPOSE_BAND)
+        for (c = 0; c < cols; c += TRANSPOSE_TILE)
+            for (r = band; r < rows && r < band + TRANSPOSE_BAND; r += TRANSPOSE_TILE) {
+                const unsigned char *from = src + (r * src_stride + c) * size;
+                unsigned char *to = dst + (c * dst_stride + r) * size;
+                size_t n_rows = rows - r, n_cols = cols - c;
+
+                if (n_rows >= TRANSPOSE_TILE && n_cols >= TRANSPOSE_TILE) /* fixed counts: unrolled */
+                    transpose_tile(from, to, size, TRANSPOSE_TILE, TRANSPOSE_TILE, src_stride * size,
+                                   dst_stride * size);
+                else
+                    transpose_tile(from, to, size, n_rows < TRANSPOSE_TILE ? n_rows : TRANSPOSE_TILE,
+                                   n_cols < TRANSPOSE_TILE ? n_cols : TRANSPOSE_TILE, src_stride * size,
+                                   dst_stride * size);
+            }
+}
+
+static void transpose_any(const unsigned char *src, unsigned char *dst, size_t size, size_t rows, size_t cols,
+                          size_t src_stride, size_t dst_stride)
+{
+    if (size == 4) /* a known size: memcpy becomes a load and a store */
+        transpose_plane(src, dst, 4, rows, cols, src_stride, dst_stride);
+    else if (size == 1)
+        transpose_plane(src, dst, 1, rows, cols, src_stride, dst_stride);
+    else
+        transpose_plane(src, dst, size, rows, cols, src_stride, dst_stride);
+}
+
+/* The axis that is last in src and the one that is last in dst span planes; the others are counted through.
+ */
+static void transpose_planes(const unsigned char *src, unsigned char *dst, size_t size, unsigned rank,
+                             const int64_t *src_dims, const unsigned *perm)
+{
+    size_t from[VECQ_MAX_RANK], to[VECQ_MAX_RANK],
+        index[VECQ_MAX_RANK] = {0}; /* from, to: strides of dst axes */
+    size_t step, from_at = 0, to_at = 0, src_stride[VECQ_MAX_RANK], cols = (size_t)src_dims[rank - 1];
+    size_t rows = (size_t)src_dims[perm[rank - 1]];
+    unsigned a, across = 0;
+
+    for (a = rank, step = 1; a-- > 0; step *= (size_t)src_dims[a])
+        src_stride[a] = step;
+    for (a = rank, step = 1; a-- > 0; step *= (size_t)src_dims[perm[a]]) {
+        from[a] = src_stride[perm[a]];
+        to[a] = step;
+        if (perm[a] == rank - 1)
+            across = a;
+    }
+    for (;;) {
+        transpose_any(src + from_at * size, dst + to_at * size, size, rows, cols, from[rank - 1], to[across]);
+        for (a = rank - 1; a > 0; a--) {
+            size_t n = a - 1 == across ? 1 : (size_t)src_dims[perm[a - 1]];
+
+            from_at += from[a - 1];
+            to_at += to[a - 1];
+            if (++index[a - 1] < n)
+                break;
+            from_at -= n * from[a - 1];
+            to_at -= n * to[a - 1];
+            index[a - 1] = 0;
         }
+        if (a == 0)
+            return;
+    }
 }
 
 void vecq_transpose(const void *src, void *dst, size_t size, unsigned rank, const int64_t *src_dims,
@@ -273,11 +351,8 @@ void vecq_transpose(const void *src, void *dst, size_t size, unsigned rank, cons
         n *= (size_t)src_dims[a];
     if (n == 0)
         return;
-    if (rank == 2 && perm[0] == 1) {
-        if (size == 4)
-            transpose_2d(from, to, 4, (size_t)src_dims[0], (size_t)src_dims[1]);
-        else
-            transpose_2d(from, to, size, (size_t)src_dims[0], (size_t)src_dims[1]);
+    if (rank > 1 && perm[rank - 1] != rank - 1) {
+        transpose_planes(from, to, size, rank, src_dims, perm);
         return;
     }
     for (a = rank; a-- > 0;) {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs a test with the Python of $VECQ_PYTHON; says so and skips (77) when there is none or it lacks a package.
-python=${VECQ_PYTHON:-}
+# Runs a test with the Python of $VECQ_PYTHON, else the one CMake was given; says so and skips (77) when there is none or it lacks a package.
+python=${VECQ_PYTHON:-${VECQ_PYTHON_DEFAULT:-}}
 if [ -z "$python" ]; then
     echo "skipped: VECQ_PYTHON names no Python with tests/onnx/requirements.txt installed"
     exit 77

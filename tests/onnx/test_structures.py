@@ -4,8 +4,14 @@
 
 For each model: quantize to float, packed, packed --inline and qdq (where it applies); the checker accepts each
 file; outputs of all of them are equal in onnxruntime; unpack gives the values of the float file.
+
+    test_structures.py [--all] [CASE...]
+
+Every case runs under three option sets, taken in turn so that neighbours differ (--all or VECQ_TEST_FULL=1:
+under all of them).
 """
 import itertools
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -20,6 +26,7 @@ from onnx import numpy_helper as NH
 
 VECQ = os.environ["VECQ_BIN"]
 RNG = np.random.default_rng(7)
+NEWEST = min(onnx.defs.onnx_opset_version(), 25)
 
 
 def w(*shape, dtype=np.float32):
@@ -72,7 +79,7 @@ def conv(opset=17, ir=8, shape=(6, 3, 3, 3), group=1, rank=2, inits_as_inputs=Fa
                 inits_as_inputs=inits_as_inputs), {"x": x_of(*xs)}
 
 
-for opset_ in range(7, 24):
+for opset_ in range(7, NEWEST + 1):
     CASES[f"conv_opset{opset_}"] = lambda o=opset_: conv(o, ir=3 if o < 9 else 8, inits_as_inputs=o < 9)
     CASES[f"conv_constant_opset{opset_}"] = lambda o=opset_: conv(o, constants=True)
 CASES["conv_ir3"] = lambda: conv(8, ir=3, inits_as_inputs=True)
@@ -122,6 +129,10 @@ CASES["matmul_left"] = lambda: matmul((5, 3), (8, 5), left=True)
 CASES["matmul_left_batch"] = lambda: matmul((2, 5, 3), (2, 8, 5), left=True)
 CASES["matmul_large"] = lambda: matmul((2, 70), (70, 130))
 CASES["matmul_opset7"] = lambda: matmul((3, 20), (20, 9), opset=7)
+CASES["matmul_opset21"] = lambda: matmul((3, 20), (20, 9), opset=21)
+CASES["matmul_batch_opset21"] = lambda: matmul((2, 3, 4, 5), (2, 3, 5, 6), opset=21)
+CASES["matmul_left_opset21"] = lambda: matmul((5, 3), (8, 5), left=True, opset=21)
+CASES["matmul_newest"] = lambda: matmul((3, 20), (20, 9), opset=NEWEST)
 CASES["matmul_opset10"] = lambda: matmul((3, 20), (20, 9), opset=10)
 
 
@@ -200,6 +211,42 @@ def through_dequantize():
     return through([H.make_node("DequantizeLinear", ["q", "s", "z"], ["t"], axis=1)],
                    [init("q", RNG.integers(-128, 127, (8, 6)).astype(np.int8)), init("s", np.abs(w(6)) + 0.1),
                     init("z", RNG.integers(-3, 3, 6).astype(np.int8))], "t")
+
+
+def dequantize_small(kind, opset, block=0, scale_type=TP.FLOAT):
+    """A weight of 4 or 2 bits, per axis or in blocks along axis 0."""
+    low, high = (-8, 7) if kind == TP.INT4 else (0, 15) if kind == TP.UINT4 else (-2, 1)
+    q = RNG.integers(low, high, (8, 6))
+    scale = np.abs(w(*((8 // block, 6) if block else (6,)))) + 0.1
+    attrs = {"axis": 0, "block_size": block} if block else {"axis": 1}
+    nodes = [H.make_node("DequantizeLinear", ["q", "s"], ["d"], **attrs)]
+    if scale_type != TP.FLOAT:
+        nodes.append(H.make_node("Cast", ["d"], ["t"], to=TP.FLOAT))
+    tensors = [H.make_tensor("q", kind, [8, 6], q.ravel().tolist()),
+               H.make_tensor("s", scale_type, list(scale.shape), scale.ravel().tolist())]
+    return through(nodes, tensors, "d" if scale_type == TP.FLOAT else "t", opset=opset)
+
+
+CASES["through_dequantize_int4"] = lambda: dequantize_small(TP.INT4, 21)
+CASES["through_dequantize_uint4"] = lambda: dequantize_small(TP.UINT4, 21)
+CASES["through_dequantize_int4_blocked"] = lambda: dequantize_small(TP.INT4, 21, 4)
+CASES["through_dequantize_half_scale"] = lambda: dequantize_small(TP.INT4, 21, 4, TP.FLOAT16)
+if NEWEST >= 25:
+    CASES["through_dequantize_int2"] = lambda: dequantize_small(TP.INT2, 25)
+
+
+@case
+def through_cast_from_bfloat16():
+    values = (w(8, 6).view(np.uint32) >> 16).astype(np.uint16)
+    t = TP(name="w", data_type=TP.BFLOAT16, dims=[8, 6], raw_data=values.tobytes())
+    return through([H.make_node("Cast", ["w"], ["t"], to=TP.FLOAT)], [t], "t")
+
+
+@case
+def through_cast_from_bfloat16_fields():
+    values = (w(8, 6).view(np.uint32) >> 16).astype(np.uint16)
+    t = TP(name="w", data_type=TP.BFLOAT16, dims=[8, 6], int32_data=values.ravel().tolist())
+    return through([H.make_node("Cast", ["w"], ["t"], to=TP.FLOAT)], [t], "t", opset=21)
 
 
 @case
@@ -345,6 +392,13 @@ def half():
 
 
 @case
+def half_opset21():
+    m, feeds = half()
+    m.opset_import[0].version = 21
+    return m, feeds
+
+
+@case
 def double():
     return make([H.make_node("MatMul", ["x", "w"], ["y"])], [info("x", [2, 8], TP.DOUBLE)],
                 [info("y", None, TP.DOUBLE)], [init("w", w(8, 6, dtype=np.float64))]), {"x": x_of(2, 8).astype(np.float64)}
@@ -417,12 +471,30 @@ def state_shapes(model, feeds):
     return model
 
 
-def check(name, options):
+def save(model, path, external):
+    if external:
+        onnx.save(model, path, save_as_external_data=True, all_tensors_to_one_file=external == "one",
+                  location="weights.bin" if external == "one" else None, size_threshold=0)
+        assert all(t.data_location == TP.EXTERNAL for t in onnx.load(path, load_external_data=False).graph.initializer)
+    else:
+        onnx.save(model, path)
+
+
+def widest_qdq(bits, opset):
+    """The narrowest type that holds the odd integers of `bits`, of those that DequantizeLinear takes at `opset`."""
+    return TP.INT2 if bits == 1 and opset >= 25 else TP.INT4 if bits <= 3 and opset >= 21 else TP.INT8
+
+
+def bits_of(options):
+    return int(options[options.index("-b") + 1])
+
+
+def check(name, options, external=None):
     model, feeds = CASES[name]()
     state_shapes(model, feeds)
     with tempfile.TemporaryDirectory() as folder:
         src = os.path.join(folder, "m.onnx")
-        onnx.save(model, src)
+        save(model, src, external)
         onnx.checker.check_model(src)
         outputs(src, feeds)
         ref_path = os.path.join(folder, "float.onnx")
@@ -433,57 +505,102 @@ def check(name, options):
         want_plain = outputs(ref_path, feeds, ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
         opset = model.opset_import[0].version
         for extra in (["--format", "packed"], ["--format", "packed", "--inline"], ["--format", "qdq"]):
-            path = os.path.join(folder, "q.onnx")
-            # --strict: weights that DequantizeLinear cannot express would stay float and compare with nothing
-            done = run_vecq("quantize", src, "-o", path, "-q", "--strict", *extra, *options, ok=extra[-1] != "qdq")
-            if done.returncode != 0:
-                assert "opset" in done.stderr or "DequantizeLinear" in done.stderr or "bits" in done.stderr, done.stderr
-                assert not os.path.exists(path)
-                continue
-            onnx.checker.check_model(path)
-            written = onnx.load(path)
-            assert written.opset_import[0].version == opset
-            assert [o.name for o in written.graph.output] == [o.name for o in model.graph.output]
-            if model.ir_version < 4:
-                assert [i.name for i in written.graph.input] == list(feeds), "initializers left the inputs"
-            close(outputs(path, feeds), want)
-            # Without optimizations the runtime still removes the pair of Casts float32 -> float16 -> float32 around
-            # float16 weights, and so computes with unrounded ones.
-            close(outputs(path, feeds, ort.GraphOptimizationLevel.ORT_DISABLE_ALL), want_plain,
-                  1e-3 if name == "half" else 1e-5)
-            back = os.path.join(folder, "u.onnx")
-            run_vecq("unpack", path, "-o", back, "-q")
-            onnx.checker.check_model(back)
-            unpacked = onnx.load(back)
-            assert not any(f.domain == "ai.vecq" for f in unpacked.functions)
-            assert not any(o.domain == "ai.vecq" for o in unpacked.opset_import)
-            close(outputs(back, feeds), want)
-            again = os.path.join(folder, "q2.onnx")
-            run_vecq("quantize", src, "-o", again, "-q", *extra, *options)
-            assert open(path, "rb").read() == open(again, "rb").read(), "same input, other bytes"
-            for f in (path, back, again):
-                os.unlink(f)
+            check_format(folder, src, name, model, feeds, opset, extra, options, want, want_plain)
+
+
+def check_format(folder, src, name, model, feeds, opset, extra, options, want, want_plain):
+    path, back = os.path.join(folder, "q.onnx"), os.path.join(folder, "u.onnx")
+    # --strict: weights that DequantizeLinear cannot express would stay float and compare with nothing
+    done = run_vecq("quantize", src, "-o", path, "-q", "--strict", *extra, *options, ok=extra[-1] != "qdq")
+    if done.returncode != 0:
+        assert "opset" in done.stderr or "DequantizeLinear" in done.stderr or "bits" in done.stderr, done.stderr
+        assert not os.path.exists(path)
+        # from opset 13 on all that is told per tensor or channel, from 21 on groups too
+        assert opset < 13 or bits_of(options) > 7 or ("group" in " ".join(options) and opset < 21), done.stderr
+        return
+    onnx.checker.check_model(path)
+    if "--external-data" in options and options[options.index("--external-data") + 1] == "no":
+        assert not os.path.exists(path + ".data")
+    if name.endswith("_large") and "yes" in options:
+        assert os.path.exists(path + ".data")
+    written = onnx.load(path)
+    assert written.opset_import[0].version == opset
+    assert [o.name for o in written.graph.output] == [o.name for o in model.graph.output]
+    if model.ir_version < 4:
+        assert [i.name for i in written.graph.input] == list(feeds), "initializers left the inputs"
+    if extra[-1] == "qdq" and name.startswith(("matmul_opset21", "matmul_newest")) and "paper" not in options:
+        types = {t.data_type for t in written.graph.initializer}
+        assert widest_qdq(bits_of(options), opset) in types, (types, opset)
+    close(outputs(path, feeds), want)
+    # Without optimizations the runtime still removes the pair of Casts float32 -> float16 -> float32 around
+    # float16 weights, and so computes with unrounded ones.
+    close(outputs(path, feeds, ort.GraphOptimizationLevel.ORT_DISABLE_ALL), want_plain,
+          1e-3 if name.startswith("half") else 1e-5)
+    run_vecq("unpack", path, "-o", back, "-q")
+    onnx.checker.check_model(back)
+    unpacked = onnx.load(back)
+    assert not any(f.domain == "ai.vecq" for f in unpacked.functions)
+    assert not any(o.domain == "ai.vecq" for o in unpacked.opset_import)
+    close(outputs(back, feeds), want)
+    again = os.path.join(folder, "again")
+    os.mkdir(again)
+    again = os.path.join(again, "q.onnx")  # the same name: the data file's is part of the model
+    run_vecq("quantize", src, "-o", again, "-q", *extra, *options)
+    for tail in ("", ".data"):
+        if os.path.exists(path + tail):
+            assert open(path + tail, "rb").read() == open(again + tail, "rb").read(), "same input, other bytes"
+            os.unlink(path + tail)
+            os.unlink(again + tail)
+        if os.path.exists(back + tail):
+            os.unlink(back + tail)
+    os.rmdir(os.path.dirname(again))
+
+
+SWEEPS = [["-b", str(k)] for k in range(1, 9)] + [
+    ["-b", "4", "-g", "tensor", "--biases"], ["-b", "5", "-g", "group:3", "--biases"], ["-b", "2", "-g", "group:4"],
+    ["-b", "3", "--preset", "paper"]]
+# Where every option set goes another way through the writer.
+THOROUGH = {"matmul_opset21", "matmul_newest", "half_opset21", "half"}
+# Models whose own data lies in one file, or in one for each tensor; outputs of both kinds.
+EXTERNAL = [(name, ["-b", "4", "--external-data", when] + more, kind)
+            for name in ("matmul_large", "conv_opset17", "gemm_01_B", "lstm_2", "through_dequantize", "if_own_names")
+            for when, kind, more in (("auto", "one", []), ("yes", "each", ["-g", "group:16"]), ("no", "one", []))]
+EXTERNAL += [("matmul_large", ["-b", "3", "--external-data", "yes"], None)]
+
+
+def jobs(everything, only):
+    for i, name in enumerate(CASES):
+        if only and name not in only:
+            continue
+        whole = everything or name in THOROUGH
+        for options in SWEEPS if whole else [SWEEPS[(i + shift) % len(SWEEPS)] for shift in (0, 4, 9)]:
+            yield name, options, None
+    for job in EXTERNAL:
+        if not only or job[0] in only:
+            yield job
+
+
+def run_job(job):
+    name, options, external = job
+    RNG.bit_generator.state = np.random.default_rng(sum(name.encode())).bit_generator.state
+    try:
+        check(name, options, external)
+    except Exception as e:  # noqa: BLE001 - every failure is reported
+        return f"FAIL {name} {' '.join(options)} {external or ''}: {type(e).__name__}: {str(e)[:400]}"
     return None
 
 
 def main():
-    passed = failed = 0
-    sweeps = [["-b", str(k)] for k in range(1, 9)] if "--all" in sys.argv else [["-b", "1"], ["-b", "3"], ["-b", "4"], ["-b", "7"]]
-    sweeps += [["-b", "4", "-g", "tensor", "--biases"], ["-b", "5", "-g", "group:3", "--biases"],
-               ["-b", "2", "-g", "group:4"], ["-b", "3", "--preset", "paper"]]
     only = [a for a in sys.argv[1:] if not a.startswith("-")]
-    for name in CASES:
-        if only and name not in only:
-            continue
-        for options in sweeps:
-            try:
-                check(name, options)
-                passed += 1
-            except Exception as e:  # noqa: BLE001 - every failure is reported
+    todo = list(jobs("--all" in sys.argv or bool(os.environ.get("VECQ_TEST_FULL")), only))
+    failed = 0
+    with multiprocessing.Pool(min(4, os.cpu_count() or 1)) as pool:
+        for message in pool.imap_unordered(run_job, todo, 4):
+            if message:
                 failed += 1
-                print(f"FAIL {name} {' '.join(options)}: {type(e).__name__}: {str(e)[:400]}")
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return 1 if failed else 0
+                print(message, flush=True)
+    print(f"{len(todo) - failed} passed, {failed} failed, 0 skipped")
+    return 1 if failed or not todo else 0
 
 
 if __name__ == "__main__":

@@ -391,7 +391,7 @@ static void test_usage(void **state)
     assert_int_equal(vecq_search_step(w, 0, 4, 1, &result, NULL), VECQ_ERR_USAGE);
     assert_int_equal(vecq_search_step(w, 1, 1, 1, &result, NULL), VECQ_ERR_USAGE);
     assert_int_equal(vecq_search_step(w, 1, 17, 1, &result, NULL), VECQ_ERR_USAGE);
-    assert_int_equal(vecq_search_step(w, (size_t)1 << 31, 4, 1, &result, NULL), VECQ_ERR_UNSUPPORTED);
+    assert_int_equal(vecq_search_step(w, (size_t)1 << 30, 4, 1, &result, NULL), VECQ_ERR_UNSUPPORTED);
 }
 
 int main(void)

@@ -248,6 +248,15 @@ static void test_transpose(void **state)
     }
     for (a = 0; a < 5; a++)
         check_transpose(&rng, sizes[a], 2, wide, swap);
+    for (a = 0; a < 5; a++) { /* whole and broken tiles, planes of a batch, both ways round */
+        const int64_t batch[3] = {3, 20, 37}, apart[3] = {37, 3, 33}, four[4] = {2, 18, 5, 35};
+        const unsigned last_two[3] = {0, 2, 1}, ends[3] = {2, 1, 0}, mixed[4] = {3, 0, 2, 1};
+
+        check_transpose(&rng, sizes[a], 3, batch, last_two);
+        check_transpose(&rng, sizes[a], 3, apart, ends);
+        check_transpose(&rng, sizes[a], 3, apart, turn);
+        check_transpose(&rng, sizes[a], 4, four, mixed);
+    }
     check_transpose(&rng, 4, 3, empty, turn);
     for (a = 0; a < VECQ_MAX_RANK; a++)
         perm[a] = (a * 5 + 3) % VECQ_MAX_RANK;

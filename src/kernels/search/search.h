@@ -36,11 +36,11 @@ typedef struct vecq_search_kernels {
     const char *name;
     /*
      * One binary search for each level j = 1..n_levels: first[j - 1] is the first index with a >= j * step,
-     * known to lie in [low[j - 1], high[j - 1]]. tail[n] is zero, reciprocal[j - 1] is 1 / j. n_levels is a
+     * known to lie in [low[j - 1], high[j - 1]]. tail[n] is zero, weight[j - 1] is {1, 1 / j}. n_levels is a
      * multiple of 8; levels that are only padding have low = high = n and so count nothing. `first` may be
      * neither low nor high.
      */
-    void (*levels)(const float *a, const vecq_search_tail *tail, const double *reciprocal, uint32_t n,
+    void (*levels)(const float *a, const vecq_search_tail *tail, const vecq_search_tail *weight, uint32_t n,
                    double step, uint32_t n_levels, const uint32_t *low, const uint32_t *high, uint32_t *first,
                    vecq_search_sums *out);
     /* The code of each element, codes[i] = min(floor(a_i / step), highest). harmonic[j] is 1 + 1/2 + ... +

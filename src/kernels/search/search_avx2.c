@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Eight levels (32-bit indices) or two times four elements (doubles) at a time. */
-#include <immintrin.h>
-
 #include "kernels/search/search_tables.h"
+#include "kernels/search/search_sums_avx2.h"
 
 /* Lanes 0..3 and 4..7, in the order of search.h. */
 static double tree_sum(__m256d low, __m256d high)
@@ -31,12 +30,22 @@ static __m128i float_above(__m256d x)
     return _mm_sub_epi32(_mm_castps_si128(f), _mm256_castsi256_si128(mask));
 }
 
-static void levels_avx2(const float *a, const vecq_search_tail *tail, const double *reciprocal, uint32_t n,
-                        double step, uint32_t n_levels, const uint32_t *low, const uint32_t *high,
+/* Lanes that are done (lo = hi) read a value that is not below t and stay as they are. */
+static inline __m256i halve(const float *a, __m256i t, __m256i lo, __m256i *hi)
+{
+    __m256i mid = _mm256_srli_epi32(_mm256_add_epi32(lo, *hi), 1);
+    __m256i value = _mm256_i32gather_epi32((const int *)(const void *)a, mid, 4);
+    __m256i below = _mm256_cmpgt_epi32(t, value);
+
+    *hi = _mm256_blendv_epi8(mid, *hi, below);
+    return _mm256_blendv_epi8(lo, _mm256_sub_epi32(mid, below), below); /* mid + 1 */
+}
+
+static void levels_avx2(const float *a, const vecq_search_tail *tail, const vecq_search_tail *weight,
+                        uint32_t n, double step, uint32_t n_levels, const uint32_t *low, const uint32_t *high,
                         uint32_t *first, vecq_search_sums *out)
 {
-    __m256d sum0 = _mm256_setzero_pd(), sum1 = sum0, spread0 = sum0, spread1 = sum0, s = _mm256_set1_pd(step),
-            eight = _mm256_set1_pd(8.0);
+    __m256d s = _mm256_set1_pd(step), eight = _mm256_set1_pd(8.0);
     __m256d level0 = _mm256_setr_pd(1, 2, 3, 4), level1 = _mm256_setr_pd(5, 6, 7, 8);
     __m256i reached = _mm256_setzero_si256(), moment = reached, all = _mm256_set1_epi32((int)n);
     __m256i index0 = _mm256_setr_epi64x(1, 2, 3, 4), index1 = _mm256_setr_epi64x(5, 6, 7, 8);
@@ -47,28 +56,11 @@ static void levels_avx2(const float *a, const vecq_search_tail *tail, const doub
             _mm256_set_m128i(float_above(_mm256_mul_pd(level1, s)), float_above(_mm256_mul_pd(level0, s)));
         __m256i lo = _mm256_loadu_si256((const __m256i *)(const void *)(low + j));
         __m256i hi = _mm256_loadu_si256((const __m256i *)(const void *)(high + j));
-        __m256i count, c0, c1, twice;
-        __m128i at0, at1;
+        __m256i count, c0, c1;
 
-        /* Lanes that are done (lo = hi) read a value that is not below t and stay as they are. */
-        while (_mm256_movemask_epi8(_mm256_cmpgt_epi32(hi, lo)) != 0) {
-            __m256i mid = _mm256_srli_epi32(_mm256_add_epi32(lo, hi), 1);
-            __m256i value = _mm256_i32gather_epi32((const int *)(const void *)a, mid, 4);
-            __m256i below = _mm256_cmpgt_epi32(t, value);
-
-            lo = _mm256_blendv_epi8(lo, _mm256_sub_epi32(mid, below), below); /* mid + 1 */
-            hi = _mm256_blendv_epi8(mid, hi, below);
-        }
+        while (_mm256_movemask_epi8(_mm256_cmpgt_epi32(hi, lo)) != 0)
+            lo = halve(a, t, lo, &hi);
         _mm256_storeu_si256((__m256i *)(void *)(first + j), lo);
-        twice = _mm256_add_epi32(lo, lo);
-        at0 = _mm256_castsi256_si128(twice);
-        at1 = _mm256_extracti128_si256(twice, 1);
-        sum0 = _mm256_add_pd(sum0, _mm256_i32gather_pd(&tail->sum, at0, 8));
-        sum1 = _mm256_add_pd(sum1, _mm256_i32gather_pd(&tail->sum, at1, 8));
-        spread0 = _mm256_add_pd(spread0, _mm256_mul_pd(_mm256_i32gather_pd(&tail->squares, at0, 8),
-                                                       _mm256_loadu_pd(reciprocal + j)));
-        spread1 = _mm256_add_pd(spread1, _mm256_mul_pd(_mm256_i32gather_pd(&tail->squares, at1, 8),
-                                                       _mm256_loadu_pd(reciprocal + j + 4)));
         count = _mm256_sub_epi32(all, lo);
         c0 = _mm256_cvtepu32_epi64(_mm256_castsi256_si128(count));
         c1 = _mm256_cvtepu32_epi64(_mm256_extracti128_si256(count, 1));
@@ -80,8 +72,7 @@ static void levels_avx2(const float *a, const vecq_search_tail *tail, const doub
         index0 = _mm256_add_epi64(index0, _mm256_set1_epi64x(8));
         index1 = _mm256_add_epi64(index1, _mm256_set1_epi64x(8));
     }
-    out->a = tree_sum(sum0, sum1);
-    out->spread = tree_sum(spread0, spread1);
+    search_sum_tails(tail, weight, first, n_levels, out);
     out->reached = sum_epi64(reached);
     out->moment = 2 * sum_epi64(moment);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sixteen or eight levels (32-bit indices), or eight elements (doubles), at a time. */
-#include <immintrin.h>
-
 #include "kernels/search/search_tables.h"
+#include "kernels/search/search_sums_avx2.h"
 
 #define ROUND_UP (_MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC)
 
@@ -20,89 +19,94 @@ static __m256i thresholds(__m512d level, __m512d step)
     return _mm256_castps_si256(_mm512_cvt_roundpd_ps(_mm512_mul_pd(level, step), ROUND_UP));
 }
 
-typedef struct sums512 {
-    __m512d a, spread;
-    __m512i reached, moment, index; /* index: the levels j of the next eight */
-    __m512d level;                  /* the same as doubles */
-} sums512;
-
-static inline void count_eight(sums512 *sums, const vecq_search_tail *tail, const double *reciprocal,
-                               __m256i all, __m256i at)
+/* Lanes that are done (lo = hi) read a value that is not below t and stay as they are. */
+static inline void halve_16(const int *a, __m512i t, __m512i *lo, __m512i *hi)
 {
-    __m512i count = _mm512_cvtepu32_epi64(_mm256_sub_epi32(all, at));
-    __m256i twice = _mm256_add_epi32(at, at);
+    __m512i mid = _mm512_srli_epi32(_mm512_add_epi32(*lo, *hi), 1);
+    __mmask16 below = _mm512_cmplt_epi32_mask(_mm512_i32gather_epi32(mid, a, 4), t);
 
-    sums->a = _mm512_add_pd(sums->a, _mm512_i32gather_pd(twice, &tail->sum, 8));
-    sums->spread = _mm512_add_pd(sums->spread, _mm512_mul_pd(_mm512_i32gather_pd(twice, &tail->squares, 8),
-                                                             _mm512_loadu_pd(reciprocal)));
-    sums->reached = _mm512_add_epi64(sums->reached, count);
-    sums->moment = _mm512_add_epi64(sums->moment, _mm512_mul_epu32(count, sums->index));
-    sums->index = _mm512_add_epi64(sums->index, _mm512_set1_epi64(8));
-    sums->level = _mm512_add_pd(sums->level, _mm512_set1_pd(8.0));
+    *lo = _mm512_mask_add_epi32(*lo, below, mid, _mm512_set1_epi32(1));
+    *hi = _mm512_mask_mov_epi32(mid, below, *hi);
 }
 
-/* In both searches lanes that are done (lo = hi) read a value that is not below t and stay as they are. */
-static inline __m512i first_of_16(const int *a, __m512i t, __m512i lo, __m512i hi)
+static inline void halve_8(const int *a, __m256i t, __m256i *lo, __m256i *hi)
 {
-    while (_mm512_cmplt_epi32_mask(lo, hi) != 0) {
-        __m512i mid = _mm512_srli_epi32(_mm512_add_epi32(lo, hi), 1);
-        __mmask16 below = _mm512_cmplt_epi32_mask(_mm512_i32gather_epi32(mid, a, 4), t);
+    __m256i mid = _mm256_srli_epi32(_mm256_add_epi32(*lo, *hi), 1);
+    __mmask8 below = _mm256_cmplt_epi32_mask(_mm256_i32gather_epi32(a, mid, 4), t);
 
-        lo = _mm512_mask_add_epi32(lo, below, mid, _mm512_set1_epi32(1));
-        hi = _mm512_mask_mov_epi32(mid, below, hi);
+    *lo = _mm256_mask_add_epi32(*lo, below, mid, _mm256_set1_epi32(1));
+    *hi = _mm256_mask_mov_epi32(mid, below, *hi);
+}
+
+/* Levels j + 1 .. j + 16. */
+static inline __m512i thresholds_16(uint32_t j, __m512d step)
+{
+    __m512d level = _mm512_add_pd(_mm512_set1_pd((double)j), _mm512_setr_pd(1, 2, 3, 4, 5, 6, 7, 8));
+    __m256i t0 = thresholds(level, step);
+    __m256i t1 = thresholds(_mm512_add_pd(level, _mm512_set1_pd(8.0)), step);
+
+    return _mm512_inserti64x4(_mm512_castsi256_si512(t0), t1, 1);
+}
+
+/* Number of elements at and above each place, summed, and summed times the level. */
+static inline void count_levels(const uint32_t *first, uint32_t n, uint32_t n_levels, vecq_search_sums *out)
+{
+    __m512i reached = _mm512_setzero_si512(), moment = reached;
+    __m512i level = _mm512_setr_epi64(1, 2, 3, 4, 5, 6, 7, 8);
+    uint32_t j;
+
+    for (j = 0; j < n_levels; j += 8) {
+        __m256i at = _mm256_loadu_si256((const __m256i *)(const void *)(first + j));
+        __m512i count = _mm512_cvtepu32_epi64(_mm256_sub_epi32(_mm256_set1_epi32((int)n), at));
+
+        reached = _mm512_add_epi64(reached, count);
+        moment = _mm512_add_epi64(moment, _mm512_mul_epu32(count, level));
+        level = _mm512_add_epi64(level, _mm512_set1_epi64(8));
     }
-    return lo;
+    out->reached = (uint64_t)_mm512_reduce_add_epi64(reached);
+    out->moment = 2 * (uint64_t)_mm512_reduce_add_epi64(moment);
 }
 
-static inline __m256i first_of_8(const int *a, __m256i t, __m256i lo, __m256i hi)
-{
-    while (_mm256_cmplt_epi32_mask(lo, hi) != 0) {
-        __m256i mid = _mm256_srli_epi32(_mm256_add_epi32(lo, hi), 1);
-        __mmask8 below = _mm256_cmplt_epi32_mask(_mm256_i32gather_epi32(a, mid, 4), t);
-
-        lo = _mm256_mask_add_epi32(lo, below, mid, _mm256_set1_epi32(1));
-        hi = _mm256_mask_mov_epi32(mid, below, hi);
-    }
-    return lo;
-}
-
-static void levels_avx512(const float *a, const vecq_search_tail *tail, const double *reciprocal, uint32_t n,
-                          double step, uint32_t n_levels, const uint32_t *low, const uint32_t *high,
-                          uint32_t *first, vecq_search_sums *out)
+static void levels_avx512(const float *a, const vecq_search_tail *tail, const vecq_search_tail *weight,
+                          uint32_t n, double step, uint32_t n_levels, const uint32_t *low,
+                          const uint32_t *high, uint32_t *first, vecq_search_sums *out)
 {
     const int *bits = (const int *)(const void *)a;
     const __m512d s = _mm512_set1_pd(step);
-    const __m256i all = _mm256_set1_epi32((int)n);
-    sums512 sums = {_mm512_setzero_pd(),
-                    _mm512_setzero_pd(),
-                    _mm512_setzero_si512(),
-                    _mm512_setzero_si512(),
-                    _mm512_setr_epi64(1, 2, 3, 4, 5, 6, 7, 8),
-                    _mm512_setr_pd(1, 2, 3, 4, 5, 6, 7, 8)};
     uint32_t j = 0;
 
-    for (; j + 16 <= n_levels; j += 16) {
-        __m256i t0 = thresholds(sums.level, s);
-        __m256i t1 = thresholds(_mm512_add_pd(sums.level, _mm512_set1_pd(8.0)), s);
-        __m512i at = first_of_16(bits, _mm512_inserti64x4(_mm512_castsi256_si512(t0), t1, 1),
-                                 _mm512_loadu_si512(low + j), _mm512_loadu_si512(high + j));
+    for (; j + 32 <= n_levels; j += 32) { /* two at a time hide the latency of the gathers */
+        __m512i t0 = thresholds_16(j, s), t1 = thresholds_16(j + 16, s);
+        __m512i lo0 = _mm512_loadu_si512(low + j), lo1 = _mm512_loadu_si512(low + j + 16);
+        __m512i hi0 = _mm512_loadu_si512(high + j), hi1 = _mm512_loadu_si512(high + j + 16);
 
-        _mm512_storeu_si512(first + j, at);
-        count_eight(&sums, tail, reciprocal + j, all, _mm512_castsi512_si256(at));
-        count_eight(&sums, tail, reciprocal + j + 8, all, _mm512_extracti64x4_epi64(at, 1));
+        while ((_mm512_cmplt_epi32_mask(lo0, hi0) | _mm512_cmplt_epi32_mask(lo1, hi1)) != 0) {
+            halve_16(bits, t0, &lo0, &hi0);
+            halve_16(bits, t1, &lo1, &hi1);
+        }
+        _mm512_storeu_si512(first + j, lo0);
+        _mm512_storeu_si512(first + j + 16, lo1);
+    }
+    if (j + 16 <= n_levels) {
+        __m512i t = thresholds_16(j, s);
+        __m512i lo = _mm512_loadu_si512(low + j), hi = _mm512_loadu_si512(high + j);
+
+        while (_mm512_cmplt_epi32_mask(lo, hi) != 0)
+            halve_16(bits, t, &lo, &hi);
+        _mm512_storeu_si512(first + j, lo);
+        j += 16;
     }
     if (j < n_levels) {
-        __m256i at = first_of_8(bits, thresholds(sums.level, s),
-                                _mm256_loadu_si256((const __m256i *)(const void *)(low + j)),
-                                _mm256_loadu_si256((const __m256i *)(const void *)(high + j)));
+        __m256i t = _mm512_castsi512_si256(thresholds_16(j, s));
+        __m256i lo = _mm256_loadu_si256((const __m256i *)(const void *)(low + j));
+        __m256i hi = _mm256_loadu_si256((const __m256i *)(const void *)(high + j));
 
-        _mm256_storeu_si256((__m256i *)(void *)(first + j), at);
-        count_eight(&sums, tail, reciprocal + j, all, at);
+        while (_mm256_cmplt_epi32_mask(lo, hi) != 0)
+            halve_8(bits, t, &lo, &hi);
+        _mm256_storeu_si256((__m256i *)(void *)(first + j), lo);
     }
-    out->a = tree_sum(sums.a);
-    out->spread = tree_sum(sums.spread);
-    out->reached = (uint64_t)_mm512_reduce_add_epi64(sums.reached);
-    out->moment = 2 * (uint64_t)_mm512_reduce_add_epi64(sums.moment);
+    count_levels(first, n, n_levels, out);
+    search_sum_tails(tail, weight, first, n_levels, out);
 }
 
 /* The rounded quotient, put right by exact products; see search_ref.c. */

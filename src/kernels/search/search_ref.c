@@ -29,8 +29,8 @@ static float float_above(double x)
     return f;
 }
 
-static void levels_ref(const float *a, const vecq_search_tail *tail, const double *reciprocal, uint32_t n,
-                       double step, uint32_t n_levels, const uint32_t *low, const uint32_t *high,
+static void levels_ref(const float *a, const vecq_search_tail *tail, const vecq_search_tail *weight,
+                       uint32_t n, double step, uint32_t n_levels, const uint32_t *low, const uint32_t *high,
                        uint32_t *first, vecq_search_sums *out)
 {
     double lane[VECQ_SEARCH_LANES] = {0}, spread[VECQ_SEARCH_LANES] = {0};
@@ -50,7 +50,7 @@ static void levels_ref(const float *a, const vecq_search_tail *tail, const doubl
         }
         first[j] = at;
         lane[j % VECQ_SEARCH_LANES] += tail[at].sum;
-        spread[j % VECQ_SEARCH_LANES] += tail[at].squares * reciprocal[j];
+        spread[j % VECQ_SEARCH_LANES] += tail[at].squares * weight[j].squares;
         reached += n - at;
         moment += (uint64_t)(n - at) * (j + 1);
     }

@@ -196,6 +196,7 @@ static void test_names(void **state)
                                             "Lookup4"};
     static const size_t n_fields[] = {0, 1, 1, 2, 1, 2, 2, 3, 1};
     vecq_decode_form form, parsed;
+    vecq_arena arena = {0};
     size_t i;
 
     (void)state;
@@ -211,9 +212,10 @@ static void test_names(void **state)
     form.bits = 15;
     assert_null(vecq_function_name(form));
     assert_int_equal(vecq_function_inputs(form), 0);
-    assert_null(vecq_function_build(&(vecq_arena){0}, form, 13));
+    assert_null(vecq_function_build(&arena, form, 13));
     form.bits = 4;
-    assert_null(vecq_function_build(&(vecq_arena){0}, form, 6));
+    assert_null(vecq_function_build(&arena, form, 6));
+    vecq_arena_clear(&arena);
 }
 
 /* Attributes of a call: what the function of that opset declares, and no more. */
