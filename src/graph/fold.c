@@ -448,7 +448,7 @@ static uint64_t budget_part(const vecq_ir *ir, uint64_t factor, uint64_t least)
 vecq_fold_budget vecq_fold_budget_of(const vecq_ir *ir)
 {
     vecq_fold_budget budget = {(size_t)budget_part(ir, 64, (uint64_t)64 << 20),
-                               budget_part(ir, 1024, (uint64_t)512 << 20)};
+                               budget_part(ir, 1024, (uint64_t)256 << 20)};
 
     return budget;
 }

@@ -26,7 +26,7 @@ vecq_status vecq_fold_value(const vecq_value *value, size_t limit_bytes, vecq_te
 /*
  * What a whole pass over a model may spend on folding. A few bytes can ask for any amount of work, and many
  * weights can ask for the same, so both are in proportion to the model: one tensor may take 64 x its bytes,
- * at least 64 MiB; all evaluations together may read and write 1024 x its bytes, at least 512 MiB. (Decoding
+ * at least 64 MiB; all evaluations together may read and write 1024 x its bytes, at least 256 MiB. (Decoding
  * a one-bit weight by plain nodes makes tensors of 32 x its bytes and takes some 600 x of work.)
  */
 typedef struct vecq_fold_budget {

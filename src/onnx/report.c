@@ -54,33 +54,50 @@ static const char *place(report_box *box, const vecq_graph *graph)
 
 /* ---- distribution ---- */
 
-static int compare_floats(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
+#define DISTINCT_MAX   65536u
+#define DISTINCT_SLOTS (4u * DISTINCT_MAX)
 
-    if (isnan(x) || isnan(y)) /* at the end: the order must be one */
-        return (isnan(x) != 0) - (isnan(y) != 0);
-    return (x > y) - (x < y);
+/* Bits of a value; equal values have equal ones. */
+static uint32_t value_key(float value)
+{
+    uint32_t bits;
+
+    if (isnan(value))
+        return 0x7fc00000u;
+    value += 0.0f; /* -0 is 0 */
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
 }
 
-static uint64_t count_distinct(float *values, size_t n)
+/* Distinct values, counted up to DISTINCT_MAX + 1: a set of bits that is given up when it is full. */
+static vecq_status count_distinct(const float *values, size_t n, uint64_t *distinct, vecq_error *err)
 {
-    uint64_t distinct = 0;
+    uint32_t *keys = vecq_alloc(DISTINCT_SLOTS, sizeof *keys);
+    uint8_t *used = vecq_calloc(DISTINCT_SLOTS, 1);
     size_t i;
 
-    qsort(values, n, sizeof *values, compare_floats);
-    for (i = 0; i < n && distinct <= 65536; i++)
-        distinct += i == 0 || (values[i] != values[i - 1] && !isnan(values[i - 1]));
-    return distinct;
+    *distinct = 0;
+    for (i = 0; keys != NULL && used != NULL && i < n && *distinct <= DISTINCT_MAX; i++) {
+        uint32_t key = value_key(values[i]), at = (key * 0x9e3779b1u) >> 14;
+
+        while (used[at] && keys[at] != key)
+            at = (at + 1) % DISTINCT_SLOTS;
+        *distinct += !used[at];
+        used[at] = 1;
+        keys[at] = key;
+    }
+    vecq_free(used);
+    vecq_free(keys);
+    return keys == NULL || used == NULL ? vecq_error_memory(err, DISTINCT_SLOTS * sizeof *keys) : VECQ_OK;
 }
 
-static void describe(vecq_weight_info *info, float *values, size_t n)
+static vecq_status describe(vecq_weight_info *info, const float *values, size_t n, vecq_error *err)
 {
     double sum = 0, m2 = 0, m4 = 0;
     size_t i;
 
     if (n == 0)
-        return;
+        return VECQ_OK;
     info->min = info->max = (double)values[0];
     for (i = 0; i < n; i++) {
         sum += (double)values[i];
@@ -96,7 +113,7 @@ static void describe(vecq_weight_info *info, float *values, size_t n)
     }
     info->deviation = sqrt(m2 / (double)n);
     info->kurtosis = m2 > 0 ? m4 * (double)n / (m2 * m2) : 0;
-    info->distinct = count_distinct(values, n);
+    return count_distinct(values, n, &info->distinct, err);
 }
 
 static vecq_status info_distribution(vecq_weight_info *info, const vecq_plan_item *item, vecq_error *err)
@@ -110,7 +127,7 @@ static vecq_status info_distribution(vecq_weight_info *info, const vecq_plan_ite
     status = values == NULL ? vecq_error_memory(err, item->count * sizeof *values)
                             : vecq_plan_values(item, values, err);
     if (status == VECQ_OK)
-        describe(info, values, item->count);
+        status = describe(info, values, item->count, err);
     vecq_free(values);
     return status;
 }
