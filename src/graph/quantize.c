@@ -11,12 +11,12 @@
 #include "base/threads.h"
 #include "quant/loss.h"
 
+#define BATCH        ((size_t)1 << 16) /* slices */
 #define FINITE_BLOCK 1024u
+#define SCRATCH_KEPT ((size_t)1 << 16) /* weights */
 
-/* What is kept of each slice until the tensor is done. */
+/* What is kept of each slice until its batch is summed up. */
 typedef struct slice_result {
-    float scale;
-    double lambda;
     double orientation, angle, modulus, energy; /* of this slice; energy = |w|^2 */
     size_t n;
 } slice_result;
@@ -27,9 +27,12 @@ typedef struct tensor_job {
     float *matrix;        /* float weights in matrix order; replaced by the quantized ones slice by slice */
     unsigned char *codes; /* count codes in matrix order */
     size_t code_bytes;
-    slice_result *slices;
-    float **scratch; /* one slice for each thread */
-    size_t longest;  /* weights of the longest slice */
+    float *scales;       /* of all slices */
+    double *lambdas;     /* of all slices */
+    slice_result *batch; /* of the slices from first on, BATCH at most */
+    size_t first;
+    size_t longest;     /* weights of the longest slice */
+    slice_result total; /* sums; orientation and angle times weights */
 } tensor_job;
 
 /* Slice s covers [*begin, *begin + returned) of the matrix. */
@@ -49,92 +52,140 @@ static size_t slice_range(const vecq_plan_item *item, size_t s, size_t *begin)
     return left < item->group ? left : item->group;
 }
 
-static vecq_status quantize_slices(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
+/* One slice: codes and figures; then its weights are replaced by the quantized ones, by way of *wq. That is
+ * allocated only after the search for the step, which needs room itself, and given back when it is large. */
+static vecq_status quantize_slice(const tensor_job *job, const vecq_fit_options *fit, size_t s, float **wq,
+                                  vecq_error *err)
 {
-    tensor_job *job = context;
-    const vecq_plan_item *item = job->item;
-    vecq_fit_options fit;
-    size_t s;
+    slice_result *result = &job->batch[s - job->first];
+    vecq_slice slice;
+    vecq_loss loss;
+    size_t at, n = slice_range(job->item, s, &at);
+    float *w = job->matrix + at;
+    void *codes = job->codes + at * job->code_bytes;
 
-    vecq_fit_options_default(&fit);
-    fit.method = item->method;
-    fit.bits = item->bits;
-    fit.lambda = item->lambda;
-    fit.threads = item->n_slices == 1 ? job->options->threads : 1;
-    for (s = begin; s < end; s++) {
-        slice_result *result = &job->slices[s];
-        vecq_slice slice;
-        vecq_loss loss;
-        size_t at, n = slice_range(item, s, &at);
-        float *w = job->matrix + at, *wq = job->scratch[thread];
-        void *codes = job->codes + at * job->code_bytes;
-
-        VECQ_TRY(vecq_quantize(&fit, w, n, codes, &slice, err));
-        VECQ_TRY(vecq_decode(&slice, codes, n, wq));
-        VECQ_TRY(vecq_loss_and_energy(w, wq, n, &loss, &result->energy));
-        result->scale = slice.scale;
-        result->lambda = slice.lambda;
-        result->orientation = loss.orientation;
-        result->angle = loss.angle;
-        result->modulus = loss.modulus;
-        result->n = n;
-        memcpy(w, wq, n * sizeof *w);
+    VECQ_TRY(vecq_quantize(fit, w, n, codes, &slice, err));
+    if (*wq == NULL)
+        *wq = vecq_alloc(job->longest, sizeof **wq);
+    if (*wq == NULL)
+        return vecq_error_memory(err, job->longest * sizeof **wq);
+    VECQ_TRY(vecq_decode(&slice, codes, n, *wq));
+    VECQ_TRY(vecq_loss_and_energy(w, *wq, n, &loss, &result->energy));
+    job->scales[s] = slice.scale;
+    job->lambdas[s] = slice.lambda;
+    result->orientation = loss.orientation;
+    result->angle = loss.angle;
+    result->modulus = loss.modulus;
+    result->n = n;
+    memcpy(w, *wq, n * sizeof *w);
+    if (job->longest > SCRATCH_KEPT) {
+        vecq_free(*wq);
+        *wq = NULL;
     }
     return VECQ_OK;
 }
 
-static int compare_doubles(const void *a, const void *b)
+static vecq_status quantize_slices(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
 {
-    double x = *(const double *)a, y = *(const double *)b;
+    const tensor_job *job = context;
+    vecq_fit_options fit;
+    vecq_status status = VECQ_OK;
+    float *wq = NULL;
+    size_t s;
 
-    return (x > y) - (x < y);
+    (void)thread;
+    vecq_fit_options_default(&fit);
+    fit.method = job->item->method;
+    fit.bits = job->item->bits;
+    fit.lambda = job->item->lambda;
+    fit.threads = job->item->n_slices == 1 ? job->options->threads : 1;
+    for (s = job->first + begin; s < job->first + end && status == VECQ_OK; s++)
+        status = quantize_slice(job, &fit, s, &wq, err);
+    vecq_free(wq);
+    return status;
 }
 
 /* Sums over slices in their order, so that the figures do not depend on threads. */
-static vecq_status summarise(vecq_plan_item *item, const slice_result *slices, vecq_error *err)
+static vecq_status run_batches(tensor_job *job, vecq_error *err)
 {
-    double *lambda = vecq_alloc(item->n_slices, sizeof *lambda), energy = 0, modulus = 0, j = 0, angle = 0;
+    size_t n_slices = job->item->n_slices, n, i, grain = 4096 / (job->longest + 1) + 1;
+
+    for (job->first = 0; job->first < n_slices; job->first += n) {
+        n = n_slices - job->first < BATCH ? n_slices - job->first : BATCH;
+        VECQ_TRY(vecq_parallel_for(n, grain, job->options->threads, quantize_slices, job, err));
+        for (i = 0; i < n; i++) {
+            const slice_result *r = &job->batch[i];
+
+            job->total.energy += r->energy;
+            job->total.modulus += r->modulus;
+            job->total.orientation += r->orientation * (double)r->n;
+            job->total.angle += r->angle * (double)r->n;
+        }
+    }
+    return VECQ_OK;
+}
+
+/* The value at `rank` of the sorted array, which is not sorted for it: byte by byte from the top, those that
+ * agree so far are counted by their next byte. For values >= 0 the order of the bits is that of the numbers.
+ */
+static double value_at_rank(const double *values, size_t n, size_t rank)
+{
+    uint64_t found = 0, bits;
+    unsigned shift = 64;
+    double value;
+    size_t i;
+
+    while (shift > 0) {
+        size_t count[256] = {0}, byte = 0;
+
+        shift -= 8;
+        for (i = 0; i < n; i++) {
+            memcpy(&bits, &values[i], sizeof bits);
+            if (shift == 56 || (bits ^ found) >> shift >> 8 == 0)
+                count[bits >> shift & 255]++;
+        }
+        for (; rank >= count[byte]; byte++)
+            rank -= count[byte];
+        found |= (uint64_t)byte << shift;
+    }
+    memcpy(&value, &found, sizeof value);
+    return value;
+}
+
+static void summarise(vecq_plan_item *item, const tensor_job *job)
+{
+    const slice_result *total = &job->total;
     size_t s;
 
-    if (lambda == NULL)
-        return vecq_error_memory(err, item->n_slices * sizeof *lambda);
-    item->scale_min = item->scale_max = slices[0].scale;
+    item->scale_min = item->scale_max = job->scales[0];
     for (s = 0; s < item->n_slices; s++) {
-        lambda[s] = slices[s].lambda;
-        energy += slices[s].energy;
-        modulus += slices[s].modulus;
-        j += slices[s].orientation * (double)slices[s].n;
-        angle += slices[s].angle * (double)slices[s].n;
-        item->scale_min = fminf(item->scale_min, slices[s].scale);
-        item->scale_max = fmaxf(item->scale_max, slices[s].scale);
+        item->scale_min = fminf(item->scale_min, job->scales[s]);
+        item->scale_max = fmaxf(item->scale_max, job->scales[s]);
     }
-    qsort(lambda, item->n_slices, sizeof *lambda, compare_doubles);
-    item->lambda_median = lambda[item->n_slices / 2];
-    vecq_free(lambda);
-    item->loss.orientation = j / (double)item->count;
-    item->loss.angle = angle / (double)item->count;
-    item->loss.modulus = modulus;
-    item->loss.sqnr_db = modulus > 0 ? 10 * log10(energy / modulus) : (double)INFINITY;
-    return VECQ_OK;
+    item->lambda_median = value_at_rank(job->lambdas, item->n_slices, item->n_slices / 2);
+    item->loss.orientation = total->orientation / (double)item->count;
+    item->loss.angle = total->angle / (double)item->count;
+    item->loss.modulus = total->modulus;
+    item->loss.sqnr_db = total->modulus > 0 ? 10 * log10(total->energy / total->modulus) : (double)INFINITY;
 }
 
 /* ---- what goes into the file ---- */
 
-static vecq_status spool_scales(vecq_plan_item *item, const slice_result *slices, float factor,
-                                vecq_spool *spool, vecq_error *err)
+static vecq_status spool_scales(vecq_plan_item *item, const float *scales, float factor, vecq_spool *spool,
+                                vecq_error *err)
 {
     float chunk[256];
     uint64_t at;
     size_t s, n = 0;
 
     for (s = 0; s < item->n_slices; s++) {
-        float scale = slices[s].scale * factor;
+        float scale = scales[s] * factor;
 
-        if (scale / factor != slices[s].scale)
+        if (scale / factor != scales[s])
             return vecq_error_set(
                 err, VECQ_ERR_UNSUPPORTED,
                 "a scale (%g) is too small to be halved for DequantizeLinear: use format packed",
-                (double)slices[s].scale);
+                (double)scales[s]);
         chunk[n++] = scale;
         if (n == sizeof chunk / sizeof *chunk || s + 1 == item->n_slices) {
             VECQ_TRY(vecq_spool_append(spool, chunk, n * sizeof *chunk, &at, err));
@@ -286,31 +337,6 @@ static vecq_status load_matrix(const vecq_plan_item *item, float **out, vecq_err
     return status;
 }
 
-static vecq_status run_slices(tensor_job *job, vecq_error *err)
-{
-    const vecq_plan_item *item = job->item;
-    unsigned threads = vecq_threads_resolve(job->options->threads), t;
-    vecq_status status = VECQ_OK;
-
-    job->scratch = vecq_calloc(threads, sizeof *job->scratch);
-    if (job->scratch == NULL)
-        return vecq_error_memory(err, threads * sizeof *job->scratch);
-    if ((size_t)threads > item->n_slices)
-        threads = (unsigned)item->n_slices;
-    for (t = 0; t < threads && status == VECQ_OK; t++) {
-        job->scratch[t] = vecq_alloc(job->longest, sizeof **job->scratch);
-        if (job->scratch[t] == NULL)
-            status = vecq_error_memory(err, job->longest * sizeof **job->scratch);
-    }
-    if (status == VECQ_OK)
-        status = vecq_parallel_for(item->n_slices, 4096 / (job->longest + 1) + 1, threads, quantize_slices,
-                                   job, err);
-    for (t = 0; t < threads; t++)
-        vecq_free(job->scratch[t]);
-    vecq_free(job->scratch);
-    return status;
-}
-
 static vecq_status quantize_item(vecq_plan *plan, vecq_plan_item *item, const vecq_quantize_options *options,
                                  vecq_spool *spool, vecq_error *err)
 {
@@ -321,24 +347,28 @@ static vecq_status quantize_item(vecq_plan *plan, vecq_plan_item *item, const ve
     job.longest = item->group > 0 ? item->group : item->count / item->n_slices;
     if (status == VECQ_OK) {
         job.codes = vecq_alloc(item->count, job.code_bytes);
-        job.slices = vecq_alloc(item->n_slices, sizeof *job.slices);
-        if (job.codes == NULL || job.slices == NULL)
+        job.scales = vecq_alloc(item->n_slices, sizeof *job.scales);
+        job.lambdas = vecq_alloc(item->n_slices, sizeof *job.lambdas);
+        job.batch = vecq_alloc(item->n_slices < BATCH ? item->n_slices : BATCH, sizeof *job.batch);
+        if (job.codes == NULL || job.scales == NULL || job.lambdas == NULL || job.batch == NULL)
             status = vecq_error_memory(err, item->count * job.code_bytes);
     }
     if (status == VECQ_OK)
-        status = run_slices(&job, err);
+        status = run_batches(&job, err);
     if (status == VECQ_OK)
-        status = summarise(item, job.slices, err);
+        summarise(item, &job);
+    vecq_free(job.batch);
+    vecq_free(job.lambdas);
     if (status == VECQ_OK && plan->format == VECQ_FORMAT_PACKED)
-        status = spool_scales(item, job.slices, 1.0f, spool, err);
+        status = spool_scales(item, job.scales, 1.0f, spool, err);
     if (status == VECQ_OK && plan->format == VECQ_FORMAT_PACKED)
         status = spool_fields(item, job.codes, spool, err);
     if (status == VECQ_OK && plan->format == VECQ_FORMAT_QDQ)
-        status = spool_scales(item, job.slices, 0.5f, spool, err);
+        status = spool_scales(item, job.scales, 0.5f, spool, err);
     if (status == VECQ_OK && plan->format == VECQ_FORMAT_QDQ)
         status = spool_integers(item, job.codes, spool, err);
     vecq_free(job.codes);
-    vecq_free(job.slices);
+    vecq_free(job.scales);
     if (status == VECQ_OK)
         status = finish_values(item, &job.matrix, plan->format == VECQ_FORMAT_FLOAT, spool, err);
     vecq_free(job.matrix);
