@@ -5,6 +5,9 @@ set(VECQ_WARNINGS_C -Wstrict-prototypes -Wmissing-prototypes -Wvla)
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     # snprintf() is used where cutting off is meant; which cases gcc can see changes with every version.
     list(APPEND VECQ_WARNINGS_C -Wlogical-op -Wduplicated-cond -Wno-format-truncation)
+    if(CMAKE_C_COMPILER_VERSION VERSION_LESS 12)
+        list(APPEND VECQ_WARNINGS_C -Wno-array-bounds) # fires on guard bytes before a pointer into an array
+    endif()
     if(VECQ_SANITIZE)
         # Instrumented code defeats gcc's flow analysis: these two then fire on sound code. Plain builds keep them.
         list(APPEND VECQ_WARNINGS_C -Wno-maybe-uninitialized -Wno-stringop-overflow)

@@ -63,8 +63,9 @@ typedef struct search {
     uint32_t n_levels;       /* highest, rounded up to the kernels' multiple; 0: a code per element instead */
     size_t stride, capacity; /* entries of `at`; events */
     float *a;                /* ascending |w| */
-    vecq_search_tail *tail;  /* sums of a[i..n-1] and squares */
-    double *tail_low;        /* tail[i].sum + tail_low[i] is the sum to twice the precision */
+    uint32_t every;          /* 1; in large slices sums are kept for every 16th index only */
+    vecq_search_tail *tail;  /* tail[t]: sums of a[i..n-1] and squares from i = t * every on */
+    double *tail_low;        /* tail[t].sum + tail_low[t] is the sum to twice the precision */
     vecq_search_tail *weight; /* levels: 1 and 1 / j from j = 1 */
     double *harmonic;         /* elements: 1 + ... + 1 / j from j = 0 */
     double squares;           /* of a: a hint for the first step */
@@ -94,6 +95,50 @@ static double trial(const search *x, double s, unsigned up)
     return s;
 }
 
+/* ---- sums from an index to the end ---- */
+
+#define TAIL_EVERY 16u
+
+/* In large slices a few weights are added to the sums kept. Exact but for the roundings of lo and squares, as
+ * in sum_tails(). */
+static double tail_at(const search *x, uint32_t i, double *lo, double *squares)
+{
+    uint32_t t = i / x->every + (i % x->every != 0), end = t * x->every < x->n ? t * x->every : x->n;
+    double sum = x->tail[t].sum;
+
+    *lo = x->tail_low[t];
+    *squares = x->tail[t].squares;
+    while (end-- > i) {
+        double a = (double)x->a[end], next = sum + a;
+
+        *lo += a - (next - sum);
+        *squares += a * a;
+        sum = next;
+    }
+    return sum;
+}
+
+/* What the kernels sum themselves where the sums of all indices are kept. */
+static void sum_levels(const search *x, const uint32_t *at, vecq_search_sums *out)
+{
+    double lane[VECQ_SEARCH_LANES] = {0}, spread[VECQ_SEARCH_LANES] = {0};
+    uint32_t j, half;
+
+    for (j = 0; j < x->n_levels; j++) {
+        double lo, squares, sum = tail_at(x, at[j], &lo, &squares);
+
+        lane[j % VECQ_SEARCH_LANES] += sum + lo;
+        spread[j % VECQ_SEARCH_LANES] += squares * x->weight[j].squares;
+    }
+    for (half = VECQ_SEARCH_LANES / 2; half > 0; half /= 2)
+        for (j = 0; j < half; j++) {
+            lane[j] += lane[j + half];
+            spread[j] += spread[j + half];
+        }
+    out->a = lane[0];
+    out->spread = spread[0];
+}
+
 /* ---- the incumbent ---- */
 
 static vecq_dd exact_a(const search *x, const search_state *state)
@@ -112,9 +157,11 @@ static vecq_dd exact_a(const search *x, const search_state *state)
     sum.hi = 0.5 * x->tail[0].sum;
     sum.lo = 0.5 * x->tail_low[0];
     for (i = 0; i < x->n_levels; i++) {
-        vecq_dd s = vecq_dd_sum(sum.hi, x->tail[state->at[i]].sum);
+        double lo, squares, hi = tail_at(x, state->at[i], &lo, &squares);
+        vecq_dd s = vecq_dd_sum(sum.hi, hi);
+
         sum.hi = s.hi;
-        sum.lo += s.lo + x->tail_low[state->at[i]];
+        sum.lo += s.lo + lo;
     }
     return vecq_dd_fast(sum.hi, sum.lo);
 }
@@ -186,9 +233,11 @@ static void measure(search *x, double step, const search_state *below, const sea
 
     out->step = step;
     if (x->n_levels != 0) {
-        x->kernels->levels(x->a, x->tail, x->weight, x->n, step, x->n_levels,
+        x->kernels->levels(x->a, x->every == 1 ? x->tail : NULL, x->weight, x->n, step, x->n_levels,
                            below != NULL ? below->at : x->at_zero, above != NULL ? above->at : x->at_all,
                            out->at, &sums);
+        if (x->every > 1)
+            sum_levels(x, out->at, &sums);
         out->a = 0.5 * x->tail[0].sum + sums.a;
     } else {
         x->kernels->elements(x->a, x->harmonic, x->n, step, x->highest, out->at, &sums);
@@ -506,8 +555,8 @@ static void sum_tails(search *x)
     double sum = 0.0, sum_low = 0.0, squares = 0.0, squares_low = 0.0;
     uint32_t i, j;
 
-    x->tail[x->n] = (vecq_search_tail){0.0, 0.0};
-    x->tail_low[x->n] = 0.0;
+    x->tail[x->n / x->every + (x->n % x->every != 0)] = (vecq_search_tail){0.0, 0.0};
+    x->tail_low[x->n / x->every + (x->n % x->every != 0)] = 0.0;
     for (i = x->n; i-- > 0;) {
         double a = (double)x->a[i], a2 = a * a, next = sum + a, next2 = squares + a2;
 
@@ -515,9 +564,13 @@ static void sum_tails(search *x)
         squares_low += a2 - (next2 - squares);
         sum = next;
         squares = next2;
-        x->tail[i].sum = sum + sum_low;
-        x->tail[i].squares = squares + squares_low;
-        x->tail_low[i] = sum_low - (x->tail[i].sum - sum);
+        if (i % x->every == 0) {
+            uint32_t t = i / x->every;
+
+            x->tail[t].sum = sum + sum_low;
+            x->tail[t].squares = squares + squares_low;
+            x->tail_low[t] = sum_low - (x->tail[t].sum - sum);
+        }
     }
     x->squares = x->tail[0].squares;
     if (x->n_levels != 0)
@@ -540,12 +593,12 @@ static void *carve(unsigned char *base, size_t *used, size_t count, size_t size)
 
 static size_t lay_out(search *x, unsigned char *base)
 {
-    size_t used = 0, n = x->n, i;
+    size_t used = 0, n = x->n, n_tails = n / x->every + 2, i;
     uint32_t *at;
 
     x->a = carve(base, &used, n + 1, sizeof *x->a);
-    x->tail = carve(base, &used, n + 1, sizeof *x->tail);
-    x->tail_low = carve(base, &used, n + 1, sizeof *x->tail_low);
+    x->tail = carve(base, &used, n_tails, sizeof *x->tail);
+    x->tail_low = carve(base, &used, n_tails, sizeof *x->tail_low);
     x->weight = carve(base, &used, x->n_levels, sizeof *x->weight);
     x->harmonic = carve(base, &used, x->n_levels != 0 ? 0 : (size_t)x->highest + 1, sizeof *x->harmonic);
     x->events = carve(base, &used, x->capacity, sizeof *x->events);
@@ -577,16 +630,32 @@ static void prepare(search *x, size_t n, unsigned bits)
     x->bits = bits;
     x->n = (uint32_t)n;
     x->highest = ((uint32_t)1 << (bits - 1)) - 1;
+    x->every = n < VECQ_SEARCH_LARGE ? 1 : TAIL_EVERY;
     x->n_levels = n < SEARCH_ELEMENTS_SHARE * (size_t)x->highest ? 0 : (x->highest + 7) / 8 * 8;
     terms = x->n_levels != 0 ? x->n_levels : n;
     x->stride = (terms + 15) / 16 * 16;
     x->capacity = terms > LEAF_EVENTS ? terms : LEAF_EVENTS;
-    x->margin = ((double)terms / 4 + 64.0) * EPSILON + 2.0 * tails * tails;
+    x->margin = ((double)terms / 4 + 64.0 + TAIL_EVERY) * EPSILON + 2.0 * tails * tails;
     x->window = 1.0 - (4.0 * (double)terms + 512.0) * EPSILON - 8.0 * tails * tails;
     x->n_states = 0;
     x->best = 0.0;
     x->best_b4 = 0;
     x->perfect = 0;
+}
+
+/* The tails of a small slice, not needed yet, have the room that sorting takes. */
+static int sort(search *x, const float *w)
+{
+    vecq_sort_key *keys = (vecq_sort_key *)(void *)x->a, *spare = (vecq_sort_key *)(void *)x->tail;
+
+    if (x->every > 1)
+        spare = vecq_alloc(vecq_search_sort_spare(w, x->n), sizeof *spare);
+    if (spare == NULL)
+        return 0;
+    vecq_search_sort(w, x->n, keys, spare);
+    if (x->every > 1)
+        vecq_free(spare);
+    return 1;
 }
 
 vecq_status vecq_search_step(const float *w, size_t n, unsigned bits, unsigned threads,
@@ -610,7 +679,10 @@ vecq_status vecq_search_step(const float *w, size_t n, unsigned bits, unsigned t
     if (memory == NULL)
         return vecq_error_memory(err, n_bytes);
     lay_out(&x, memory);
-    vecq_search_sort(w, n, (vecq_sort_key *)(void *)x.a, (vecq_sort_key *)(void *)x.tail);
+    if (!sort(&x, w)) {
+        vecq_free(memory);
+        return vecq_error_memory(err, n * sizeof *w);
+    }
     memcpy(&x.a[n], &pad, sizeof pad);
     sum_tails(&x);
     branch(&x, start(&x));

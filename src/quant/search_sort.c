@@ -8,9 +8,8 @@
 
 #include <string.h>
 
-#define SMALL         48u    /* below, insertion is faster than the histograms */
-#define WIDE          1024u  /* from here on three digits of 11 bits, before four of 8 */
-#define LARGE         32768u /* from here on the upper 22 bits leave too much to insertion */
+#define SMALL         48u   /* below, insertion is faster than the histograms */
+#define WIDE          1024u /* from here on three digits of 11 bits, before four of 8 */
 #define DIGITS_MAX    4u
 #define ABSOLUTE_BITS 0x7fffffffu
 
@@ -92,46 +91,74 @@ static void radix_sort(vecq_sort_key *keys, vecq_sort_key *spare, size_t n, unsi
         memcpy(keys, from, n * sizeof *keys);
 }
 
-/*
- * Out of cache, 2048 places to write to at once are too many for the address translation. Exponent and three
- * mantissa bits first: they take few values at a time, and what they separate fits the cache.
- */
-static void sort_large(vecq_sort_key *keys, vecq_sort_key *spare, size_t n)
+#define BUCKETS (1u << 11)
+
+static void count_buckets(const float *w, size_t n, uint32_t count[BUCKETS])
 {
-    uint32_t start[1u << 11] = {0};
+    size_t i;
+
+    memset(count, 0, BUCKETS * sizeof *count);
+    for (i = 0; i < n; i++)
+        count[absolute_bits(w[i]) >> 20]++;
+}
+
+size_t vecq_search_sort_spare(const float *w, size_t n)
+{
+    uint32_t count[BUCKETS], most = 0;
+    unsigned d;
+
+    if (n < VECQ_SEARCH_LARGE)
+        return n;
+    count_buckets(w, n, count);
+    for (d = 0; d < BUCKETS; d++)
+        most = count[d] > most ? count[d] : most;
+    return most;
+}
+
+/*
+ * Out of cache, 2048 places to write to at once are too many for the address translation, and the upper 22
+ * bits leave too much to insertion. Exponent and three mantissa bits first: they take few values at a time,
+ * and what they separate fits the cache. Going from w to the keys at once, this step needs no spare memory.
+ */
+static void sort_large(const float *w, vecq_sort_key *keys, vecq_sort_key *spare, size_t n)
+{
+    uint32_t start[BUCKETS], at = 0;
     size_t i, begin = 0, end;
     unsigned d;
 
-    for (i = 0; i < n; i++)
-        start[keys[i] >> 20]++;
-    if (!digit_starts(start, 1u << 11, n)) {
-        radix_sort(keys, spare, n, 0, 10, 2);
-        return;
+    count_buckets(w, n, start);
+    for (d = 0; d < BUCKETS; d++) {
+        uint32_t count = start[d];
+
+        start[d] = at;
+        at += count;
     }
-    for (i = 0; i < n; i++)
-        spare[start[keys[i] >> 20]++] = keys[i];
-    for (d = 0; d < 1u << 11; d++, begin = end) { /* start[d] is now the end of digit d */
+    for (i = 0; i < n; i++) {
+        uint32_t key = absolute_bits(w[i]);
+
+        keys[start[key >> 20]++] = key;
+    }
+    for (d = 0; d < BUCKETS; d++, begin = end) { /* start[d] is now the end of bucket d */
         end = start[d];
         if (end - begin < SMALL)
-            insertion_sort(spare + begin, end - begin, SIZE_MAX);
+            insertion_sort(keys + begin, end - begin, SIZE_MAX);
         else
-            radix_sort(spare + begin, keys + begin, end - begin, 0, 10, 2);
+            radix_sort(keys + begin, spare, end - begin, 0, 10, 2);
     }
-    memcpy(keys, spare, n * sizeof *keys);
 }
 
 void vecq_search_sort(const float *w, size_t n, vecq_sort_key *keys, vecq_sort_key *spare)
 {
     size_t i;
 
+    if (n >= VECQ_SEARCH_LARGE) {
+        sort_large(w, keys, spare, n);
+        return;
+    }
     for (i = 0; i < n; i++)
         keys[i] = absolute_bits(w[i]);
     if (n < SMALL) {
         insertion_sort(keys, n, SIZE_MAX);
-        return;
-    }
-    if (n >= LARGE) {
-        sort_large(keys, spare, n);
         return;
     }
     if (n < WIDE)

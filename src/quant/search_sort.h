@@ -6,10 +6,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* keys[n] = the bit patterns of |w[n]|, ascending (for floats >= 0 the order of the values). spare[n] is
- * overwritten. */
 typedef uint32_t __attribute__((may_alias)) vecq_sort_key; /* lies where floats will be read */
 
+#define VECQ_SEARCH_LARGE 32768u /* slices from here on are out of the first caches: memory before speed */
+
+/* Keys of room that the sort needs beside the result: n, and for large slices a small part of that unless all
+ * weights are about as large. */
+size_t vecq_search_sort_spare(const float *w, size_t n);
+
+/* keys[n] = the bit patterns of |w[n]|, ascending (for floats >= 0 the order of the values). spare is
+ * overwritten. */
 void vecq_search_sort(const float *w, size_t n, vecq_sort_key *keys, vecq_sort_key *spare);
 
 #endif

@@ -38,7 +38,7 @@ typedef struct vecq_search_kernels {
      * One binary search for each level j = 1..n_levels: first[j - 1] is the first index with a >= j * step,
      * known to lie in [low[j - 1], high[j - 1]]. tail[n] is zero, weight[j - 1] is {1, 1 / j}. n_levels is a
      * multiple of 8; levels that are only padding have low = high = n and so count nothing. `first` may be
-     * neither low nor high.
+     * neither low nor high. tail NULL: the caller sums, out->a and out->spread are 0.
      */
     void (*levels)(const float *a, const vecq_search_tail *tail, const vecq_search_tail *weight, uint32_t n,
                    double step, uint32_t n_levels, const uint32_t *low, const uint32_t *high, uint32_t *first,

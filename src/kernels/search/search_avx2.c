@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Eight levels (32-bit indices) or two times four elements (doubles) at a time. */
-#include "kernels/search/search_tables.h"
 #include "kernels/search/search_sums_avx2.h"
+#include "kernels/search/search_tables.h"
 
 /* Lanes 0..3 and 4..7, in the order of search.h. */
 static double tree_sum(__m256d low, __m256d high)

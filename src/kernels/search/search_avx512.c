@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sixteen or eight levels (32-bit indices), or eight elements (doubles), at a time. */
-#include "kernels/search/search_tables.h"
 #include "kernels/search/search_sums_avx2.h"
+#include "kernels/search/search_tables.h"
 
 #define ROUND_UP (_MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC)
 

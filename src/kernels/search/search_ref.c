@@ -49,8 +49,10 @@ static void levels_ref(const float *a, const vecq_search_tail *tail, const vecq_
             length = below ? length - half - 1 : half;
         }
         first[j] = at;
-        lane[j % VECQ_SEARCH_LANES] += tail[at].sum;
-        spread[j % VECQ_SEARCH_LANES] += tail[at].squares * weight[j].squares;
+        if (tail != NULL) {
+            lane[j % VECQ_SEARCH_LANES] += tail[at].sum;
+            spread[j % VECQ_SEARCH_LANES] += tail[at].squares * weight[j].squares;
+        }
         reached += n - at;
         moment += (uint64_t)(n - at) * (j + 1);
     }

@@ -14,6 +14,9 @@ static inline void search_sum_tails(const vecq_search_tail *tail, const vecq_sea
     __m128d lane[VECQ_SEARCH_LANES];
     uint32_t j, l;
 
+    out->a = out->spread = 0.0;
+    if (tail == NULL)
+        return;
     for (l = 0; l < VECQ_SEARCH_LANES; l++)
         lane[l] = _mm_setzero_pd();
     for (j = 0; j < n_levels; j += VECQ_SEARCH_LANES)
