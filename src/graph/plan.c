@@ -154,6 +154,20 @@ static const char *item_format(vecq_plan_item *item, const vecq_quantize_options
     return NULL;
 }
 
+/* Decoded weights have rows too, where the operator can take them. */
+static void packed_layout(vecq_plan_item *item)
+{
+    if (item->site.is_packed && item->site.rule != NULL &&
+        vecq_weight_layout(&item->site, item->rank, item->dims, &item->layout) != NULL)
+        memset(&item->layout, 0, sizeof item->layout);
+}
+
+/* The bodies of the decode functions hold constants of their own. */
+static int graph_is_ours(const vecq_graph *graph)
+{
+    return graph->kind == VECQ_GRAPH_FUNCTION && strncmp(graph->name, "ai.vecq:", 8) == 0;
+}
+
 /* What a computed weight looks like: evaluate it once, keep the shape. */
 static vecq_status item_shape(vecq_plan_item *item, vecq_fold_budget *budget, vecq_error *err)
 {
@@ -167,13 +181,16 @@ static vecq_status item_shape(vecq_plan_item *item, vecq_fold_budget *budget, ve
         item->rank = c->rank;
         memcpy(item->dims, c->dims, sizeof item->dims);
         item->count = c->count;
+        packed_layout(item);
         return VECQ_OK;
     }
-    if (item->reason != NULL)
+    if (item->reason != NULL && !item->site.is_packed)
         return VECQ_OK;
     status = vecq_fold_spend(item->value, budget, &tensor, &local);
     if (status == VECQ_ERR_MEMORY)
         return vecq_error_set(err, status, "tensor '%s': %s", item->value->name, local.message);
+    if (status != VECQ_OK && item->site.is_packed)
+        return VECQ_OK; /* listed without a shape */
     if (status != VECQ_OK) {
         item->reason =
             vecq_arena_printf(&item->value->graph->ir->arena, "cannot be computed: %s", local.message);
@@ -184,13 +201,24 @@ static vecq_status item_shape(vecq_plan_item *item, vecq_fold_budget *budget, ve
     memcpy(item->dims, tensor.dims, sizeof item->dims);
     item->count = tensor.count;
     vecq_tensor_destroy(&tensor);
-    if (!vecq_dtype_is_weight(item->dtype))
-        item->reason = "not a tensor of floats";
+    if (item->site.is_packed)
+        packed_layout(item);
     else if (item->count == 0)
         item->reason = "has no elements";
     else
         item->reason = vecq_weight_layout(&item->site, item->rank, item->dims, &item->layout);
     return VECQ_OK;
+}
+
+/* What only its computation shows: integers, or a look-up table of single values. */
+static int item_is_no_weight(const vecq_plan_item *item)
+{
+    const vecq_node *user = item->site.use.node;
+
+    if (item->value->constant != NULL || item->dtype == VECQ_DT_UNDEFINED)
+        return 0;
+    return !vecq_dtype_is_weight(item->dtype) ||
+           (user != NULL && vecq_node_is(user, "Gather") && item->rank < 2);
 }
 
 static vecq_status item_decide(vecq_plan_item *item, const vecq_quantize_options *o, vecq_error *err)
@@ -272,7 +300,7 @@ static vecq_status plan_others(vecq_ir *ir, vecq_plan *plan, size_t *capacity, v
             vecq_value *value = ir->graphs[g]->values[v];
             vecq_plan_item item = {.value = value};
 
-            if (value->mark != NULL || !value->is_constant)
+            if (value->mark != NULL || !value->is_constant || graph_is_ours(value->graph))
                 continue;
             item.site.is_packed = vecq_weight_is_decoded(value);
             if (!item.site.is_packed) {
@@ -300,18 +328,25 @@ vecq_status vecq_plan_make(vecq_ir *ir, const vecq_quantize_options *options, ve
 {
     vecq_fold_budget budget = vecq_fold_budget_of(ir);
     vecq_status status;
-    size_t capacity = 0, i;
+    size_t capacity = 0, kept, n_weights, i;
 
     memset(out, 0, sizeof *out);
     out->format = options != NULL ? options->format : VECQ_FORMAT_PACKED;
     status = plan_weights(ir, out, &capacity, err);
     if (status == VECQ_OK)
         status = plan_others(ir, out, &capacity, err);
-    for (i = 0; i < out->n && status == VECQ_OK; i++) {
-        status = item_shape(&out->items[i], &budget, err);
-        if (status == VECQ_OK)
-            status = item_decide(&out->items[i], options, err);
+    for (i = kept = n_weights = 0; i < out->n && status == VECQ_OK; i++) {
+        vecq_plan_item *item = &out->items[i];
+
+        status = item_shape(item, &budget, err);
+        if (status != VECQ_OK || item_is_no_weight(item))
+            continue;
+        status = item_decide(item, options, err);
+        n_weights += i < out->n_weights;
+        out->items[kept++] = *item;
     }
+    out->n = kept;
+    out->n_weights = n_weights;
     if (status != VECQ_OK)
         vecq_plan_clear(out);
     return status;

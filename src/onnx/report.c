@@ -208,6 +208,46 @@ static void apply_settings(vecq_weight_info *info, const char *text)
             info->lambda_mode = (vecq_lambda_mode)i;
 }
 
+/* Stored bytes of the bulk constants that the nodes of a value's group work on: codes and scales. */
+static vecq_status group_bytes(vecq_value *root, uint64_t *n_bytes, vecq_error *err)
+{
+    int64_t group = vecq_weight_group(root->producer);
+    vecq_value **seen = NULL;
+    size_t n = 0, capacity = 0, next, i;
+    vecq_status status = VECQ_OK;
+
+    *n_bytes = 0;
+    if (!vecq_grow((void **)&seen, &capacity, n, sizeof *seen))
+        return vecq_error_memory(err, sizeof *seen);
+    seen[n++] = root;
+    root->mark = root;
+    for (next = 0; next < n && status == VECQ_OK; next++) {
+        const vecq_node *node = seen[next]->producer;
+
+        if (node == NULL || vecq_node_is(node, "Constant")) {
+            if (seen[next]->constant != NULL && seen[next]->constant->dtype != VECQ_DT_INT64)
+                *n_bytes += seen[next]->constant->n_stored;
+            continue;
+        }
+        for (i = 0; vecq_weight_group(node) == group && i < node->n_inputs && status == VECQ_OK; i++) {
+            vecq_value *value = node->inputs[i];
+
+            if (value == NULL || value->mark != NULL)
+                continue;
+            if (!vecq_grow((void **)&seen, &capacity, n, sizeof *seen)) {
+                status = vecq_error_memory(err, sizeof *seen);
+                continue;
+            }
+            value->mark = value;
+            seen[n++] = value;
+        }
+    }
+    for (i = 0; i < n; i++)
+        seen[i]->mark = NULL;
+    vecq_free(seen);
+    return status;
+}
+
 static vecq_status info_packed(report_box *box, vecq_weight_info *info, const vecq_plan_item *item,
                                vecq_error *err)
 {
@@ -241,7 +281,10 @@ static vecq_status info_packed(report_box *box, vecq_weight_info *info, const ve
         }
         vecq_free(scales);
         VECQ_TRY(status);
+    } else if (item->value->producer != NULL) {
+        VECQ_TRY(group_bytes(item->value, &info->bytes_after, err));
     }
+    info->bytes_before = info->bytes_after;
     info->method = "";
     snprintf(key, sizeof key, "%lld", (long long)vecq_weight_group(item->value->producer));
     own = note_entry(box, box->report.method_note, key);

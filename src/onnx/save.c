@@ -258,6 +258,8 @@ static vecq_status place_all(saver *s)
     const vecq_message *model = s->doc->model;
     size_t g;
 
+    if (!s->to_external && s->doc->external.n_files == 0)
+        return VECQ_OK;
     for (g = 0; g < s->doc->ir.n_graphs; g++)
         VECQ_TRY(place_graph(s, s->doc->ir.graphs[g]));
     for (g = 0; g < model->n_fields; g++)

@@ -682,6 +682,75 @@ static void test_foreign_domain(void **state)
     try_quantize(&b, VECQ_ERR_UNSUPPORTED, "vecq2147483647", "rename");
 }
 
+/* Functions in another order: what is dropped before a function moves it, and its tensors are still found. */
+static void test_function_order(void **state)
+{
+    vecq_error err = VECQ_ERROR_INIT;
+    vecq_message *root, *first, *second;
+    document_bytes bytes;
+    vecq_arena arena = {0};
+    vecq_model *model;
+    size_t n, a, b;
+    uint8_t *data = model_corpus("function_0_packed.onnx", &n);
+    vecq_span span = {data, n};
+
+    (void)state;
+    assert_ok(vecq_message_parse(&arena, span, &root, &err), &err);
+    a = vecq_message_find(root, ONNX_MODEL_FUNCTIONS, 0);
+    b = vecq_message_find(root, ONNX_MODEL_FUNCTIONS, a + 1);
+    assert_true(b < root->n_fields);
+    assert_ok(vecq_message_open(root, a, &first, &err), &err);
+    assert_ok(vecq_message_open(root, b, &second, &err), &err);
+    vecq_message_drop(root, a);
+    assert_true(vecq_message_insert_bytes(root, SIZE_MAX, ONNX_MODEL_FUNCTIONS,
+                                          vecq_field_content(&root->fields[a])));
+    assert_ok(document_write(root, &bytes, &err), &err);
+    assert_ok(vecq_model_load_memory(bytes.data, bytes.n, "m", NULL, &model, &err), &err);
+    assert_ok(vecq_model_unpack(model, NULL, &err), &err);
+    assert_ok(vecq_model_save(model, "out.onnx", NULL, NULL, &err), &err);
+    vecq_model_close(model);
+    unlink("out.onnx");
+    vecq_free(bytes.data);
+    vecq_arena_clear(&arena);
+    free(data);
+}
+
+/* Reports know the shape of a packed weight in every form, and nothing of what it is made of. */
+static void test_packed_reports(void **state)
+{
+    static const char *const names[] = {"conv_0_packed.onnx", "conv_0_inline.onnx", "conv_0_qdq.onnx"};
+    size_t i, w;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        vecq_error err = VECQ_ERROR_INIT;
+        vecq_report *report;
+        vecq_model *model;
+        size_t n;
+        uint8_t *data = model_corpus(names[i], &n);
+
+        assert_ok(vecq_model_load_memory(data, n, "m", NULL, &model, &err), &err);
+        assert_ok(vecq_model_inspect(model, &report, &err), &err);
+        assert_int_equal(report->n_weights, 3);
+        for (w = 0; w < 3; w++) {
+            const vecq_weight_info *info = &report->weights[w];
+
+            if (strcmp(info->name, "b") == 0)
+                continue;
+            assert_int_equal(info->state, VECQ_WEIGHT_PACKED);
+            assert_int_equal(info->rank, 4);
+            assert_int_equal(info->elements, strcmp(info->name, "w") == 0 ? 32 : 24);
+            assert_int_equal(info->rows, 4);
+            assert_string_equal(info->dtype, "float32");
+            assert_true(info->bytes_before > 0 && info->bytes_before < 4 * info->elements);
+            assert_true(info->distinct > 1 && info->bits == 3);
+        }
+        vecq_report_free(report);
+        vecq_model_close(model);
+        free(data);
+    }
+}
+
 /* ---- files ---- */
 
 static void make_model(const char *path)
@@ -864,6 +933,8 @@ int main(void)
         cmocka_unit_test(test_packed_ragged),
         cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_foreign_domain),
+        cmocka_unit_test(test_function_order),
+        cmocka_unit_test(test_packed_reports),
         cmocka_unit_test(test_missing_files),
         cmocka_unit_test(test_output_over_input),
         cmocka_unit_test(test_disk_full),
