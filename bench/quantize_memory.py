@@ -10,9 +10,9 @@ Two independent ways:
              result, the temporary file of results) are not anonymous: the kernel may drop or write them at any time.
              A peak shorter than the period is missed, so this is a lower bound.
     limit    the same command under RLIMIT_DATA: the kernel refuses private writable memory, touched or not, beyond the
-             limit, so a run that succeeds proves the bound. Tried once at 3 x the model file (external data: 3 x the
-             largest tensor); with --exact the least limit that succeeds is searched to 1 %: an upper bound, as it
-             counts what is allocated and never used, and the stacks of threads.
+             limit, so a run that succeeds proves the bound for all that is allocated. Tried once at 3 x the model file
+             (external data: 3 x the largest tensor); with --exact the least limit that succeeds is searched to 1 %. The
+             main stack and relocated pages of libraries, some 1 MiB, count above and not here.
 """
 import argparse
 import os

@@ -63,8 +63,8 @@ typedef struct search {
     uint32_t n_levels;       /* highest, rounded up to the kernels' multiple; 0: a code per element instead */
     size_t stride, capacity; /* entries of `at`; events */
     float *a;                /* ascending |w| */
-    uint32_t every;          /* 1; in large slices sums are kept for every 16th index only */
-    vecq_search_tail *tail;  /* tail[t]: sums of a[i..n-1] and squares from i = t * every on */
+    unsigned every;          /* sums are kept for every 2^every-th index: 0, in large slices 4 */
+    vecq_search_tail *tail;  /* tail[t]: sums of a[i..n-1] and squares from i = t * 2^every on */
     double *tail_low;        /* tail[t].sum + tail_low[t] is the sum to twice the precision */
     vecq_search_tail *weight; /* levels: 1 and 1 / j from j = 1 */
     double *harmonic;         /* elements: 1 + ... + 1 / j from j = 0 */
@@ -97,13 +97,19 @@ static double trial(const search *x, double s, unsigned up)
 
 /* ---- sums from an index to the end ---- */
 
-#define TAIL_EVERY 16u
+#define TAIL_EVERY 4u
+
+/* The first sums kept that do not begin before index i. */
+static uint32_t tail_slot(const search *x, uint32_t i)
+{
+    return (i + (1u << x->every) - 1) >> x->every;
+}
 
 /* In large slices a few weights are added to the sums kept. Exact but for the roundings of lo and squares, as
  * in sum_tails(). */
 static double tail_at(const search *x, uint32_t i, double *lo, double *squares)
 {
-    uint32_t t = i / x->every + (i % x->every != 0), end = t * x->every < x->n ? t * x->every : x->n;
+    uint32_t t = tail_slot(x, i), end = t << x->every < x->n ? t << x->every : x->n;
     double sum = x->tail[t].sum;
 
     *lo = x->tail_low[t];
@@ -233,10 +239,10 @@ static void measure(search *x, double step, const search_state *below, const sea
 
     out->step = step;
     if (x->n_levels != 0) {
-        x->kernels->levels(x->a, x->every == 1 ? x->tail : NULL, x->weight, x->n, step, x->n_levels,
+        x->kernels->levels(x->a, x->every == 0 ? x->tail : NULL, x->weight, x->n, step, x->n_levels,
                            below != NULL ? below->at : x->at_zero, above != NULL ? above->at : x->at_all,
                            out->at, &sums);
-        if (x->every > 1)
+        if (x->every > 0)
             sum_levels(x, out->at, &sums);
         out->a = 0.5 * x->tail[0].sum + sums.a;
     } else {
@@ -555,8 +561,8 @@ static void sum_tails(search *x)
     double sum = 0.0, sum_low = 0.0, squares = 0.0, squares_low = 0.0;
     uint32_t i, j;
 
-    x->tail[x->n / x->every + (x->n % x->every != 0)] = (vecq_search_tail){0.0, 0.0};
-    x->tail_low[x->n / x->every + (x->n % x->every != 0)] = 0.0;
+    x->tail[tail_slot(x, x->n)] = (vecq_search_tail){0.0, 0.0};
+    x->tail_low[tail_slot(x, x->n)] = 0.0;
     for (i = x->n; i-- > 0;) {
         double a = (double)x->a[i], a2 = a * a, next = sum + a, next2 = squares + a2;
 
@@ -564,8 +570,8 @@ static void sum_tails(search *x)
         squares_low += a2 - (next2 - squares);
         sum = next;
         squares = next2;
-        if (i % x->every == 0) {
-            uint32_t t = i / x->every;
+        if ((i & ((1u << x->every) - 1)) == 0) {
+            uint32_t t = i >> x->every;
 
             x->tail[t].sum = sum + sum_low;
             x->tail[t].squares = squares + squares_low;
@@ -593,7 +599,7 @@ static void *carve(unsigned char *base, size_t *used, size_t count, size_t size)
 
 static size_t lay_out(search *x, unsigned char *base)
 {
-    size_t used = 0, n = x->n, n_tails = n / x->every + 2, i;
+    size_t used = 0, n = x->n, n_tails = (n >> x->every) + 2, i;
     uint32_t *at;
 
     x->a = carve(base, &used, n + 1, sizeof *x->a);
@@ -630,12 +636,12 @@ static void prepare(search *x, size_t n, unsigned bits)
     x->bits = bits;
     x->n = (uint32_t)n;
     x->highest = ((uint32_t)1 << (bits - 1)) - 1;
-    x->every = n < VECQ_SEARCH_LARGE ? 1 : TAIL_EVERY;
+    x->every = n < VECQ_SEARCH_LARGE ? 0 : TAIL_EVERY;
     x->n_levels = n < SEARCH_ELEMENTS_SHARE * (size_t)x->highest ? 0 : (x->highest + 7) / 8 * 8;
     terms = x->n_levels != 0 ? x->n_levels : n;
     x->stride = (terms + 15) / 16 * 16;
     x->capacity = terms > LEAF_EVENTS ? terms : LEAF_EVENTS;
-    x->margin = ((double)terms / 4 + 64.0 + TAIL_EVERY) * EPSILON + 2.0 * tails * tails;
+    x->margin = ((double)terms / 4 + 64.0 + (1 << TAIL_EVERY)) * EPSILON + 2.0 * tails * tails;
     x->window = 1.0 - (4.0 * (double)terms + 512.0) * EPSILON - 8.0 * tails * tails;
     x->n_states = 0;
     x->best = 0.0;
@@ -648,12 +654,12 @@ static int sort(search *x, const float *w)
 {
     vecq_sort_key *keys = (vecq_sort_key *)(void *)x->a, *spare = (vecq_sort_key *)(void *)x->tail;
 
-    if (x->every > 1)
+    if (x->every > 0)
         spare = vecq_alloc(vecq_search_sort_spare(w, x->n), sizeof *spare);
     if (spare == NULL)
         return 0;
     vecq_search_sort(w, x->n, keys, spare);
-    if (x->every > 1)
+    if (x->every > 0)
         vecq_free(spare);
     return 1;
 }
