@@ -30,7 +30,8 @@ VECQ_API int vecq_cpu_has(vecq_cpu_level level);
 /* The level in use: the highest one that the processor has and the mask allows. */
 VECQ_API vecq_cpu_level vecq_cpu_active(void);
 
-/* Allow levels up to `highest` (of this processor's family). Not while other threads are inside the library. */
+/* Allow levels up to `highest` (of this processor's family). Not while other threads are inside the library.
+ */
 VECQ_API void vecq_cpu_set_mask(vecq_cpu_level highest);
 
 #ifdef __cplusplus

@@ -44,7 +44,7 @@ VECQ_API vecq_status vecq_loss_measure(const float *w, const float *q, size_t n,
 
 typedef struct vecq_template {
     unsigned bits;
-    double lambda;      /* step in units of sigma at the minimum of J_o, to 1e-10; 1 for one bit (any will do) */
+    double lambda; /* step in units of sigma at the minimum of J_o, to 1e-10; 1 for one bit (any will do) */
     double orientation; /* J_o there */
     double angle;       /* degrees */
     double mse;         /* E|w - wq|^2 for unit variance with the best scale, = 1 - (1 - J_o)^2 */
@@ -72,12 +72,12 @@ typedef enum vecq_grid {
 
 /* What a method is; one for each row of src/quant/quantizers.def. Static storage. */
 typedef struct vecq_method_info {
-    const char *name;    /* "vecq": what -m takes */
+    const char *name; /* "vecq": what -m takes */
     const char *title;
-    const char *source;  /* paper */
+    const char *source; /* paper */
     unsigned bits_min, bits_max;
     vecq_grid grid;
-    int uses_lambda;     /* takes a vecq_lambda_mode */
+    int uses_lambda; /* takes a vecq_lambda_mode */
 } vecq_method_info;
 
 VECQ_API size_t vecq_method_count(void);
@@ -115,7 +115,8 @@ VECQ_API vecq_status vecq_quantize(const vecq_fit_options *options, const float 
                                    vecq_slice *out, vecq_error *err);
 /* Encode with given parameters. NaN and infinity are VECQ_ERR_VALUE; codes then hold anything. */
 VECQ_API vecq_status vecq_encode(const vecq_slice *slice, const float *w, size_t n, void *codes);
-/* wq = decoded values, one float multiplication each: exactly what a runtime computes from the packed file. */
+/* wq = decoded values, one float multiplication each: exactly what a runtime computes from the packed file.
+ */
 VECQ_API vecq_status vecq_decode(const vecq_slice *slice, const void *codes, size_t n, float *wq);
 
 /* ---- sizes ---- */

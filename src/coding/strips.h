@@ -2,10 +2,10 @@
 /*
  * k-bit codes as bit fields in strips (docs/format/packed.md, section "Fields").
  *
- * codes: rows x cols bytes, row-major, each < 2^k. A width k is split into fields of 4, 2 and 1 bits (8 is one
- * field of 8), the top bits of the code first. A field of f bits is a matrix of Q x cols bytes, n = 8/f strips,
- * Q = ceil(rows / n); bits [s*f, s*f+f) of byte (q, c) hold the field of row s*Q + q, column c. Rows beyond
- * `rows` are zero.
+ * codes: rows x cols bytes, row-major, each < 2^k. A width k is split into fields of 4, 2 and 1 bits (8 is
+ * one field of 8), the top bits of the code first. A field of f bits is a matrix of Q x cols bytes, n = 8/f
+ * strips, Q = ceil(rows / n); bits [s*f, s*f+f) of byte (q, c) hold the field of row s*Q + q, column c. Rows
+ * beyond `rows` are zero.
  */
 #ifndef VECQ_CODING_STRIPS_H
 #define VECQ_CODING_STRIPS_H
@@ -24,11 +24,11 @@ typedef struct vecq_field_layout {
 } vecq_field_layout;
 
 typedef struct vecq_strips {
-    unsigned bits;      /* k, 1..8 */
-    size_t rows, cols;  /* after folding columns into rows */
+    unsigned bits;     /* k, 1..8 */
+    size_t rows, cols; /* after folding columns into rows */
     unsigned n_fields;
     vecq_field_layout field[VECQ_FIELDS_MAX];
-    size_t n_bytes;     /* of all fields */
+    size_t n_bytes; /* of all fields */
 } vecq_strips;
 
 /*
@@ -42,6 +42,7 @@ int vecq_strips_exact(unsigned bits, size_t rows, size_t cols, vecq_strips *out)
 
 /* Field i of the codes into layout->field[i].n_bytes bytes, and all fields back into codes. */
 void vecq_strips_pack(const vecq_strips *layout, unsigned field, const uint8_t *codes, uint8_t *packed);
-void vecq_strips_unpack(const vecq_strips *layout, const uint8_t *const packed[VECQ_FIELDS_MAX], uint8_t *codes);
+void vecq_strips_unpack(const vecq_strips *layout, const uint8_t *const packed[VECQ_FIELDS_MAX],
+                        uint8_t *codes);
 
 #endif
