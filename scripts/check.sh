@@ -118,6 +118,9 @@ if build clang -DVECQ_BENCH=OFF -DVECQ_PYTHON="$judge"; then
 fi
 
 if [ "$mode" = full ]; then
+    export VECQ_TEST_FULL=1
+    tests release full-onnx -R '^onnx/test_(structures|functions)'
+    unset VECQ_TEST_FULL
     if build tsan; then
         tests tsan tsan -R '^unit/'
     fi
