@@ -54,6 +54,20 @@ float vecq_node_attr_float(const vecq_node *node, const char *name, float missin
     return attr != NULL && attr->type == VECQ_ATTR_FLOAT ? attr->f : missing;
 }
 
+vecq_graph *vecq_graph_root(vecq_graph *graph)
+{
+    while (graph->parent != NULL)
+        graph = graph->parent;
+    return graph;
+}
+
+const char *vecq_node_label(const vecq_node *node)
+{
+    if (node->name[0] == '\0' && node->n_outputs > 0 && node->outputs[0] != NULL)
+        return node->outputs[0]->name;
+    return node->name;
+}
+
 int vecq_node_is(const vecq_node *node, const char *op_type)
 {
     return node->domain[0] == '\0' && strcmp(node->op_type, op_type) == 0;

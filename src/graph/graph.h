@@ -164,6 +164,12 @@ const vecq_attr *vecq_node_attr(const vecq_node *node, const char *name);
 int64_t vecq_node_attr_int(const vecq_node *node, const char *name, int64_t missing);
 float vecq_node_attr_float(const vecq_node *node, const char *name, float missing);
 
+/* Outermost scope of a graph: the main graph or a function. */
+vecq_graph *vecq_graph_root(vecq_graph *graph);
+
+/* What to call a node in messages and globs: its name, or else its first output's; "" when it has neither. */
+const char *vecq_node_label(const vecq_node *node);
+
 /* Non-zero for a node of the default domain with this op_type. */
 int vecq_node_is(const vecq_node *node, const char *op_type);
 

@@ -7,20 +7,12 @@
 #include "base/status.h"
 #include "graph/fold.h"
 
-static const char *item_node_name(const vecq_plan_item *item)
+static int item_matches(const vecq_plan_item *item, const char *glob)
 {
     const vecq_node *node = item->site.use.node;
 
-    if (node == NULL)
-        return "";
-    if (node->name[0] != '\0' || node->n_outputs == 0 || node->outputs[0] == NULL)
-        return node->name;
-    return node->outputs[0]->name;
-}
-
-static int item_matches(const vecq_plan_item *item, const char *glob)
-{
-    return fnmatch(glob, item->value->name, 0) == 0 || fnmatch(glob, item_node_name(item), 0) == 0;
+    return fnmatch(glob, item->value->name, 0) == 0 ||
+           fnmatch(glob, node != NULL ? vecq_node_label(node) : "", 0) == 0;
 }
 
 static int item_matches_any(const vecq_plan_item *item, const char *const *globs, size_t n)
@@ -99,21 +91,11 @@ static void item_slices(vecq_plan_item *item)
     }
 }
 
-/* Scope that the decode of this value will stand in: the main graph or a function. */
-static const vecq_graph *item_root(const vecq_plan_item *item)
-{
-    const vecq_graph *graph = item->value->graph;
-
-    while (graph->parent != NULL)
-        graph = graph->parent;
-    return graph;
-}
-
 /* Levels 2c + 1 are odd integers of absolute value up to 2^k - 1: INT8 holds them for k <= 7, INT4 for k <=
  * 3, INT2 for k = 1. */
 static const char *item_qdq(vecq_plan_item *item)
 {
-    int64_t opset = item_root(item)->opset;
+    int64_t opset = vecq_graph_root(item->value->graph)->opset;
 
     if (item->method->grid != VECQ_GRID_HALF_ODD)
         return "DequantizeLinear cannot express the levels of this method: use format packed";
@@ -142,9 +124,10 @@ static const char *item_format(vecq_plan_item *item, const vecq_quantize_options
     if (o->format == VECQ_FORMAT_QDQ)
         return item_qdq(item);
     if (o->format == VECQ_FORMAT_PACKED) {
-        if (item_root(item)->opset < 7)
+        if (vecq_graph_root(item->value->graph)->opset < 7)
             return "decoding needs opset 7 or later: use format float";
-        if (item_root(item)->kind == VECQ_GRAPH_FUNCTION && item_root(item)->opset < 9)
+        if (vecq_graph_root(item->value->graph)->kind == VECQ_GRAPH_FUNCTION &&
+            vecq_graph_root(item->value->graph)->opset < 9)
             return "Constant nodes of a function hold no bytes before opset 9: use format float";
         if (item->method->grid != VECQ_GRID_HALF_ODD)
             return "packed files hold grids of this method only as float: use format float";

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "base/threads.h"
@@ -376,14 +376,6 @@ static vecq_status quantize_item(vecq_plan *plan, vecq_plan_item *item, const ve
     return status;
 }
 
-static double seconds_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 vecq_status vecq_quantize_plan(vecq_plan *plan, const vecq_quantize_options *options, vecq_spool *spool,
                                vecq_error *err)
 {
@@ -395,7 +387,7 @@ vecq_status vecq_quantize_plan(vecq_plan *plan, const vecq_quantize_options *opt
             total += plan->items[i].count;
     for (i = 0; i < plan->n; i++) {
         vecq_plan_item *item = &plan->items[i];
-        double start = seconds_now();
+        double start = vecq_clock_seconds();
         vecq_status status;
 
         if (!item->is_selected || item->reason != NULL)
@@ -408,7 +400,7 @@ vecq_status vecq_quantize_plan(vecq_plan *plan, const vecq_quantize_options *opt
             vecq_error_prefix(err, "tensor '%s'", item->value->name);
             return status;
         }
-        item->seconds = seconds_now() - start;
+        item->seconds = vecq_clock_seconds() - start;
         done += item->count;
     }
     if (options->progress != NULL &&

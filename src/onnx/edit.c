@@ -19,13 +19,6 @@ static vecq_status edit_oom(vecq_edit *edit)
     return vecq_error_memory(edit->err, 0);
 }
 
-vecq_graph *vecq_edit_root(vecq_graph *graph)
-{
-    while (graph->parent != NULL)
-        graph = graph->parent;
-    return graph;
-}
-
 static vecq_message *graph_message(const vecq_graph *graph)
 {
     return ((const vecq_origin *)graph->origin)->self;
@@ -63,7 +56,7 @@ vecq_status vecq_edit_begin(vecq_edit *edit, vecq_document *doc, vecq_error *err
 
             if (name_index(name) > edit->first_index)
                 edit->first_index = name_index(name);
-            if (vecq_edit_root(graph) == doc->ir.main &&
+            if (vecq_graph_root(graph) == doc->ir.main &&
                 !vecq_map_put(&edit->names, name, (void *)(seen + 1)))
                 return edit_oom(edit);
         }
@@ -223,7 +216,7 @@ vecq_status vecq_edit_hoist(vecq_edit *edit, vecq_value *value, const char *fres
     if (value->graph->kind != VECQ_GRAPH_NESTED)
         return VECQ_OK;
     drop_keyed(graph_message(value->graph), ONNX_GRAPH_VALUE_INFO, ONNX_VALUE_INFO_NAME, value->name);
-    if (!value->is_graph_output && vecq_edit_root(value->graph) == edit->doc->ir.main &&
+    if (!value->is_graph_output && vecq_graph_root(value->graph) == edit->doc->ir.main &&
         (uintptr_t)vecq_map_get(&edit->names, value->name) == 1)
         return VECQ_OK;
     *name = fresh;

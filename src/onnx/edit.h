@@ -34,9 +34,6 @@ typedef struct vecq_edit {
 vecq_status vecq_edit_begin(vecq_edit *edit, vecq_document *doc, vecq_error *err);
 void vecq_edit_clear(vecq_edit *edit);
 
-/* Outermost scope of a graph: the main graph or a function. */
-vecq_graph *vecq_edit_root(vecq_graph *graph);
-
 /* Removes whatever defines the value (initializer and formal input, Constant, computing node) and then all
  * constants that nothing uses any more. `spare` becomes the name of an output that cannot go alone. */
 vecq_status vecq_edit_drop_definition(vecq_edit *edit, vecq_value *value, const char *spare);

@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "graph/plan.h"
 #include "graph/quantize.h"
@@ -29,14 +29,6 @@ struct vecq_model {
     int has_list;
     model_state state;
 };
-
-static double seconds_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* Hands on an error with the model's name before it. (One that the caller brought along stays as it is.) */
 static vecq_status model_fail(const vecq_model *model, vecq_status status, const vecq_error *why,
@@ -248,7 +240,7 @@ static vecq_status quantize(vecq_model *model, vecq_plan *plan, const vecq_quant
 static vecq_status quantize_report(vecq_model *model, const vecq_quantize_options *options, vecq_report **out,
                                    vecq_error *err)
 {
-    double start = seconds_now();
+    double start = vecq_clock_seconds();
     vecq_plan plan;
     vecq_status status;
 
@@ -258,7 +250,8 @@ static vecq_status quantize_report(vecq_model *model, const vecq_quantize_option
     model->state = MODEL_BROKEN;
     status = quantize(model, &plan, options, err);
     if (status == VECQ_OK && out != NULL)
-        status = vecq_report_make(&model->doc, &plan, VECQ_REPORT_RESULT, seconds_now() - start, out, err);
+        status =
+            vecq_report_make(&model->doc, &plan, VECQ_REPORT_RESULT, vecq_clock_seconds() - start, out, err);
     if (status == VECQ_OK)
         model->state = MODEL_CHANGED;
     vecq_plan_clear(&plan);
@@ -288,10 +281,11 @@ static vecq_status model_list(vecq_model *model, vecq_error *err)
 
 static vecq_status inspect(vecq_model *model, vecq_report **out, vecq_error *err)
 {
-    double start = seconds_now();
+    double start = vecq_clock_seconds();
 
     VECQ_TRY(model_list(model, err));
-    return vecq_report_make(&model->doc, &model->list, VECQ_REPORT_INSPECT, seconds_now() - start, out, err);
+    return vecq_report_make(&model->doc, &model->list, VECQ_REPORT_INSPECT, vecq_clock_seconds() - start, out,
+                            err);
 }
 
 vecq_status vecq_model_inspect(vecq_model *model, vecq_report **out, vecq_error *err)

@@ -358,7 +358,7 @@ static vecq_status pack_item(packer *p, const vecq_plan *plan)
 
     if (spare == NULL || fresh == NULL)
         return pack_oom(p);
-    p->root = vecq_edit_root(value->graph);
+    p->root = vecq_graph_root(value->graph);
     p->opset = p->root->opset;
     expect.graph = p->root->index;
     expect.name = value->name;
@@ -446,7 +446,7 @@ static vecq_status pack_imports(vecq_edit *edit, const vecq_plan *plan)
     VECQ_TRY(
         vecq_edit_import(edit, edit->doc->model, ONNX_MODEL_OPSET_IMPORT, VECQ_DOMAIN, VECQ_DOMAIN_VERSION));
     for (i = 0; i < plan->n; i++) {
-        vecq_graph *root = vecq_edit_root(plan->items[i].value->graph);
+        vecq_graph *root = vecq_graph_root(plan->items[i].value->graph);
 
         if (plan->items[i].is_done && root->kind == VECQ_GRAPH_FUNCTION)
             VECQ_TRY(vecq_edit_import(edit, ((const vecq_origin *)root->origin)->self,

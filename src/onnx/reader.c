@@ -234,13 +234,12 @@ static vecq_status read_imports(vecq_reader *r, const vecq_message *message, uin
     return VECQ_OK;
 }
 
-static vecq_status opset_of(vecq_reader *r, const vecq_graph *graph, const char *domain, int64_t *version)
+static vecq_status opset_of(vecq_reader *r, vecq_graph *graph, const char *domain, int64_t *version)
 {
     const vecq_message *message = r->doc->model;
     uintptr_t found;
 
-    while (graph->parent != NULL)
-        graph = graph->parent;
+    graph = vecq_graph_root(graph);
     if (graph->kind == VECQ_GRAPH_FUNCTION)
         message = ((const vecq_origin *)graph->origin)->self;
     if (message != r->imports_of)
@@ -306,13 +305,6 @@ static vecq_status declare_node(vecq_reader *r, vecq_graph *graph, vecq_message 
     return VECQ_OK;
 }
 
-/* A name that nothing defines: such a model cannot run, but it can be read and written. */
-static vecq_status free_value(vecq_reader *r, vecq_graph *graph, vecq_reader_list *values, const char *name,
-                              vecq_value **out)
-{
-    return define_value(r, graph, values, name, out);
-}
-
 static int node_makes_constants(const vecq_node *node)
 {
     size_t i;
@@ -344,8 +336,8 @@ static vecq_status complete_node(vecq_reader *r, vecq_graph *graph, vecq_node *n
             VECQ_TRY(vecq_reader_string(r, f->payload, &name));
             if (name[0] != '\0') {
                 vecq_value *value = vecq_graph_lookup(graph, name);
-                if (value == NULL)
-                    VECQ_TRY(free_value(r, graph, values, name, &value));
+                if (value == NULL) /* such a model cannot run, but it can be read and written */
+                    VECQ_TRY(define_value(r, graph, values, name, &value));
                 node->inputs[input] = value;
                 VECQ_TRY(value_use(r, value, node, input));
             }
@@ -364,13 +356,6 @@ static vecq_status complete_node(vecq_reader *r, vecq_graph *graph, vecq_node *n
             node->outputs[0]->constant = tensor->tensor;
     }
     return vecq_packed_bind(&r->doc->ir, node, r->err);
-}
-
-static const char *node_label(const vecq_node *node)
-{
-    return node->name[0] != '\0'                             ? node->name
-           : node->n_outputs > 0 && node->outputs[0] != NULL ? node->outputs[0]->name
-                                                             : "";
 }
 
 static vecq_status read_nodes(vecq_reader *r, vecq_message *message, uint32_t number, vecq_graph *graph,
@@ -397,7 +382,7 @@ static vecq_status read_nodes(vecq_reader *r, vecq_message *message, uint32_t nu
     for (i = 0; i < graph->n_nodes && status == VECQ_OK; i++) {
         status = complete_node(r, graph, graph->nodes[i], values);
         if (status != VECQ_OK)
-            vecq_error_prefix(r->err, "%s '%s'", graph->nodes[i]->op_type, node_label(graph->nodes[i]));
+            vecq_error_prefix(r->err, "%s '%s'", graph->nodes[i]->op_type, vecq_node_label(graph->nodes[i]));
     }
     return status;
 }

@@ -42,9 +42,9 @@ static const char *place(report_box *box, const vecq_graph *graph)
         return copy(box, graph->name);
     if (graph->kind == VECQ_GRAPH_MAIN || owner == NULL)
         return "";
-    label = owner->name[0] != '\0'                              ? owner->name
-            : owner->n_outputs > 0 && owner->outputs[0] != NULL ? owner->outputs[0]->name
-                                                                : owner->op_type;
+    label = vecq_node_label(owner);
+    if (label[0] == '\0')
+        label = owner->op_type;
     for (a = 0; a < owner->n_attrs; a++)
         for (g = 0; g < owner->attrs[a].n; g++)
             if (owner->attrs[a].graphs != NULL && owner->attrs[a].graphs[g] == graph)
@@ -334,9 +334,7 @@ static vecq_status info_make(report_box *box, vecq_weight_info *info, const vecq
     info->node = info->op_type = info->role = info->graph = info->method = "";
     if (node != NULL) {
         info->op_type = copy(box, node->op_type);
-        info->node = copy(box, node->name[0] == '\0' && node->n_outputs > 0 && node->outputs[0] != NULL
-                                   ? node->outputs[0]->name
-                                   : node->name);
+        info->node = copy(box, vecq_node_label(node));
         info->graph = place(box, node->graph);
     }
     if (item->site.rule != NULL)

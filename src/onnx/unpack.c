@@ -117,9 +117,9 @@ static void shift_expectations(vecq_edit *edit)
 
     for (g = ir->n_graphs; g-- > 0;) {
         const vecq_graph *graph = ir->graphs[g];
-        const vecq_origin *origin = vecq_edit_root(ir->graphs[g])->origin;
+        const vecq_origin *origin = vecq_graph_root(ir->graphs[g])->origin;
 
-        if (vecq_edit_root(ir->graphs[g])->kind != VECQ_GRAPH_FUNCTION ||
+        if (vecq_graph_root(ir->graphs[g])->kind != VECQ_GRAPH_FUNCTION ||
             !origin->parent->fields[origin->field].is_dropped)
             continue;
         n = edit->n_expectations;
