@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Plain C implementation of every canonical operator: the oracle, and what runs where no other backend takes
+ * an op. Each works in float32 and in double (sums in double), as the variables say. One function
+ * vecq_ref_<stem> for each row of graph/ops.def.
+ */
+#ifndef VECQ_BACKEND_REF_REF_H
+#define VECQ_BACKEND_REF_REF_H
+
+#include "backend/exec.h"
+
+typedef struct vecq_ref_call {
+    const vecq_op *op;
+    const void *const *in; /* NULL: omitted */
+    void *const *out;      /* NULL: output that nobody reads (n_uses 0 and no output of the program) */
+    void *const *state;    /* state[i]: writable memory of in[i] when it is a parameter or state, else NULL;
+                              only for ops with VECQ_OPF_EFFECT */
+    const vecq_run *run;
+    vecq_error *err;
+} vecq_ref_call;
+
+#define VECQ_OP(symbol, title, stem, n_in_min, n_in_max, n_out, flags)                                       \
+    vecq_status vecq_ref_##stem(const vecq_ref_call *call);
+#include "graph/ops.def"
+#undef VECQ_OP
+
+extern const vecq_backend vecq_backend_ref;
+
+#endif

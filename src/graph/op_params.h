@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parameters of the canonical operators, one struct for each family. Plain data, compared by value. */
+#ifndef VECQ_GRAPH_OP_PARAMS_H
+#define VECQ_GRAPH_OP_PARAMS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tensor/tensor.h"
+
+#define VECQ_SPATIAL_MAX 3u
+
+/* Conv, ConvTranspose and their gradients. x [N, C, spatial...], w [M, C/group, k...] (ConvTranspose:
+ * [C, M/group, k...]), b [M]. */
+typedef struct vecq_conv_params {
+    unsigned spatial; /* 1..3 */
+    int64_t group;
+    int64_t stride[VECQ_SPATIAL_MAX], dilation[VECQ_SPATIAL_MAX];
+    int64_t pad_begin[VECQ_SPATIAL_MAX], pad_end[VECQ_SPATIAL_MAX]; /* auto_pad is resolved */
+    int64_t output_pad[VECQ_SPATIAL_MAX];                           /* ConvTranspose */
+} vecq_conv_params;
+
+/* MaxPool, AveragePool and their gradients. Global pooling is a kernel of the whole image. */
+typedef struct vecq_pool_params {
+    unsigned spatial;
+    int64_t kernel[VECQ_SPATIAL_MAX], stride[VECQ_SPATIAL_MAX], dilation[VECQ_SPATIAL_MAX];
+    int64_t pad_begin[VECQ_SPATIAL_MAX], pad_end[VECQ_SPATIAL_MAX];
+    int ceil_mode;     /* output size rounded up; windows that would begin in the end padding are left out */
+    int include_pad;   /* AveragePool: divide by the whole window */
+} vecq_pool_params;
+
+typedef struct vecq_norm_params {
+    double epsilon;
+} vecq_norm_params;
+
+/* MovingAverage: state = momentum * state + (1 - momentum) * value * factor. */
+typedef struct vecq_average_params {
+    double momentum;
+    double factor; /* n/(n-1) for an unbiased variance, else 1 */
+} vecq_average_params;
+
+/* LeakyRelu alpha; Clip lower, upper; HardSigmoid alpha, beta; Elu alpha; constants of binary ops. */
+typedef struct vecq_unary_params {
+    double a, b;
+} vecq_unary_params;
+
+/* MatMul: C = op(A) op(B); the last two axes are the matrices, the others broadcast. Gemm: both rank 2, bias
+ * [N] or omitted. */
+typedef struct vecq_matmul_params {
+    int trans_a, trans_b;
+} vecq_matmul_params;
+
+/* Softmax, LogSoftmax, Concat, Split, Gather... */
+typedef struct vecq_axis_params {
+    unsigned axis;
+    size_t n;                    /* Split: parts */
+    int64_t sizes[VECQ_MAX_RANK * 4]; /* Split: at most 64 parts */
+} vecq_axis_params;
+
+/* ReduceSum, ReduceMean; Expand takes dims. */
+typedef struct vecq_reduce_params {
+    unsigned char axes[VECQ_MAX_RANK]; /* marks */
+    int keep_dims;
+} vecq_reduce_params;
+
+/* Reshape, Expand: the output's shape. */
+typedef struct vecq_shape_params {
+    unsigned rank;
+    int64_t dims[VECQ_MAX_RANK];
+} vecq_shape_params;
+
+typedef struct vecq_transpose_params {
+    unsigned perm[VECQ_MAX_RANK];
+} vecq_transpose_params;
+
+/* Slice and SliceGrad, axis by axis: elements start, start+step, ... (length of them). */
+typedef struct vecq_slice_params {
+    int64_t start[VECQ_MAX_RANK], step[VECQ_MAX_RANK], length[VECQ_MAX_RANK];
+    int64_t full[VECQ_MAX_RANK]; /* SliceGrad: shape of what was sliced */
+} vecq_slice_params;
+
+typedef enum vecq_pad_mode { VECQ_PAD_CONSTANT, VECQ_PAD_REFLECT, VECQ_PAD_EDGE } vecq_pad_mode;
+
+typedef struct vecq_pad_params {
+    vecq_pad_mode mode;
+    int64_t begin[VECQ_MAX_RANK], end[VECQ_MAX_RANK]; /* may be negative */
+    double value;
+} vecq_pad_params;
+
+typedef enum vecq_resize_mode { VECQ_RESIZE_NEAREST, VECQ_RESIZE_LINEAR } vecq_resize_mode;
+typedef enum vecq_resize_coordinate {
+    VECQ_COORD_HALF_PIXEL,
+    VECQ_COORD_PYTORCH_HALF_PIXEL,
+    VECQ_COORD_ALIGN_CORNERS,
+    VECQ_COORD_ASYMMETRIC
+} vecq_resize_coordinate;
+typedef enum vecq_resize_nearest {
+    VECQ_NEAREST_ROUND_PREFER_FLOOR,
+    VECQ_NEAREST_ROUND_PREFER_CEIL,
+    VECQ_NEAREST_FLOOR,
+    VECQ_NEAREST_CEIL
+} vecq_resize_nearest;
+
+typedef struct vecq_resize_params {
+    vecq_resize_mode mode;
+    vecq_resize_coordinate coordinate;
+    vecq_resize_nearest nearest;
+    int64_t sizes[VECQ_MAX_RANK];  /* of the output (of the forward op) */
+    double scales[VECQ_MAX_RANK];  /* used for coordinates */
+    int64_t full[VECQ_MAX_RANK];   /* gradient: shape of the forward input */
+} vecq_resize_params;
+
+/* ONNX LSTM: x [T, B, I], w [D, 4H, I], r [D, 4H, H], b [D, 8H]; gates i, o, f, c. */
+typedef enum vecq_lstm_direction { VECQ_LSTM_FORWARD, VECQ_LSTM_REVERSE, VECQ_LSTM_BOTH } vecq_lstm_direction;
+
+typedef struct vecq_lstm_params {
+    vecq_lstm_direction direction;
+    int64_t hidden;
+} vecq_lstm_params;
+
+typedef struct vecq_dropout_params {
+    double ratio;
+    uint64_t stream; /* tells the masks of several Dropouts apart */
+} vecq_dropout_params;
+
+/* Losses; the mean over the batch, one element. */
+typedef struct vecq_loss_params {
+    double label_smoothing; /* cross-entropy with class labels */
+    double temperature;     /* distillation: softmax(z / T), times T^2 */
+} vecq_loss_params;
+
+struct vecq_plan_item;
+
+/* QuantizeWeight: w -> wq by the item's method, layout and granularity. */
+typedef struct vecq_quantize_params {
+    const struct vecq_plan_item *item; /* borrowed; outlives the program */
+    unsigned search_every;             /* steps between searches of lambda; 0: in every step */
+    double gradient_scale;             /* learned step size: factor of the gradient of the steps */
+} vecq_quantize_params;
+
+/* QuantizeActivation. */
+typedef struct vecq_act_params {
+    unsigned bits;
+    int is_unsigned;
+    double momentum;
+    int use_batch; /* training: statistics of the batch, and the average is updated */
+} vecq_act_params;
+
+#endif
