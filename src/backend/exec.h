@@ -6,8 +6,8 @@
  * plain C, is the last of the list and takes everything. The planner inserts conversions where a backend
  * keeps a value in a layout of its own, and lays all results out in one block of memory by their lifetimes.
  *
- * What depends on constants, parameters and states only (quantized weights, their conversions) is the prologue
- * of a plan: it runs when it is stale, and in every run of a program that trains.
+ * What depends on constants, parameters and states only (quantized weights, their conversions) is the
+ * prologue of a plan: it runs when it is stale, and in every run of a program that trains.
  */
 #ifndef VECQ_BACKEND_EXEC_H
 #define VECQ_BACKEND_EXEC_H

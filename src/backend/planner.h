@@ -22,7 +22,8 @@ struct vecq_backend {
     /* One engine for each plan. `threads` is resolved (> 0). */
     vecq_status (*open)(unsigned threads, void **engine, vecq_error *err);
     void (*close)(void *engine);
-    /* Adds the steps of an op and sets *taken, or leaves it 0 for the next backend (then nothing was added). */
+    /* Adds the steps of an op and sets *taken, or leaves it 0 for the next backend (then nothing was added).
+     */
     vecq_status (*plan)(void *engine, vecq_planner *planner, const vecq_op *op, int *taken, vecq_error *err);
     /* ---- layouts; NULL functions for a backend that keeps everything plain ---- */
     int (*layout_same)(const void *a, const void *b);
@@ -33,8 +34,8 @@ struct vecq_backend {
     size_t (*layout_bytes)(const void *layout);
 };
 
-/* How a variable was produced: the backend whose layout it has, and the layout; NULL, NULL when plain (inputs,
- * constants, parameters and states are always plain). */
+/* How a variable was produced: the backend whose layout it has, and the layout; NULL, NULL when plain
+ * (inputs, constants, parameters and states are always plain). */
 const vecq_backend *vecq_planner_produced(const vecq_planner *planner, const vecq_var *var,
                                           const void **layout);
 

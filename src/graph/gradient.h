@@ -12,9 +12,9 @@
 
 struct vecq_gradient {
     vecq_program *program;
-    vecq_var **of;           /* of[var->index]: gradient so far, or NULL; n_vars entries at the start */
-    unsigned char *wanted;   /* wanted[var->index]: leads to a parameter (or an input asked for) */
-    size_t n;                /* entries of both */
+    vecq_var **of;         /* of[var->index]: gradient so far, or NULL; n_vars entries at the start */
+    unsigned char *wanted; /* wanted[var->index]: leads to a parameter (or an input asked for) */
+    size_t n;              /* entries of both */
 };
 
 /* Gradient of an output of the op at work; NULL when nothing flows back to it. */

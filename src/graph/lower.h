@@ -49,8 +49,8 @@ typedef struct vecq_lower {
     uint64_t n_dropouts;
 } vecq_lower;
 
-/* In: node and its inputs as variables (NULL: omitted). Out: out[i] for the outputs of the node, to be set for
- * all that are named. Messages get "<op_type> '<label>'" put before them. */
+/* In: node and its inputs as variables (NULL: omitted). Out: out[i] for the outputs of the node, to be set
+ * for all that are named. Messages get "<op_type> '<label>'" put before them. */
 typedef vecq_status (*vecq_lower_fn)(vecq_lower *l, const vecq_node *node, vecq_var *const *in,
                                      vecq_var **out, vecq_error *err);
 
@@ -73,11 +73,12 @@ vecq_status vecq_lower_ints(const vecq_var *var, const char *what, int64_t *dst,
 /* Floats of a constant input (any float type, integers too). */
 vecq_status vecq_lower_floats(const vecq_var *var, const char *what, double *dst, size_t max, size_t *n,
                               vecq_error *err);
-/* INTS attribute into dst, filled up with `missing` to `want` entries when absent; an error when it has another
- * number of entries. */
+/* INTS attribute into dst, filled up with `missing` to `want` entries when absent; an error when it has
+ * another number of entries. */
 vecq_status vecq_lower_attr_ints(const vecq_node *node, const char *name, int64_t missing, size_t want,
                                  int64_t *dst, vecq_error *err);
-/* Index of a STRING attribute in `names` (NULL-terminated), 0 when absent; VECQ_ERR_UNSUPPORTED for others. */
+/* Index of a STRING attribute in `names` (NULL-terminated), 0 when absent; VECQ_ERR_UNSUPPORTED for others.
+ */
 vecq_status vecq_lower_attr_string(const vecq_node *node, const char *name, const char *const *names,
                                    int *out, vecq_error *err);
 /* 0..rank-1 from a possibly negative axis. */

@@ -25,8 +25,8 @@ typedef struct vecq_pool_params {
     unsigned spatial;
     int64_t kernel[VECQ_SPATIAL_MAX], stride[VECQ_SPATIAL_MAX], dilation[VECQ_SPATIAL_MAX];
     int64_t pad_begin[VECQ_SPATIAL_MAX], pad_end[VECQ_SPATIAL_MAX];
-    int ceil_mode;     /* output size rounded up; windows that would begin in the end padding are left out */
-    int include_pad;   /* AveragePool: divide by the whole window */
+    int ceil_mode;   /* output size rounded up; windows that would begin in the end padding are left out */
+    int include_pad; /* AveragePool: divide by the whole window */
 } vecq_pool_params;
 
 typedef struct vecq_norm_params {
@@ -53,7 +53,7 @@ typedef struct vecq_matmul_params {
 /* Softmax, LogSoftmax, Concat, Split, Gather... */
 typedef struct vecq_axis_params {
     unsigned axis;
-    size_t n;                    /* Split: parts */
+    size_t n;                         /* Split: parts */
     int64_t sizes[VECQ_MAX_RANK * 4]; /* Split: at most 64 parts */
 } vecq_axis_params;
 
@@ -105,9 +105,9 @@ typedef struct vecq_resize_params {
     vecq_resize_mode mode;
     vecq_resize_coordinate coordinate;
     vecq_resize_nearest nearest;
-    int64_t sizes[VECQ_MAX_RANK];  /* of the output (of the forward op) */
-    double scales[VECQ_MAX_RANK];  /* used for coordinates */
-    int64_t full[VECQ_MAX_RANK];   /* gradient: shape of the forward input */
+    int64_t sizes[VECQ_MAX_RANK]; /* of the output (of the forward op) */
+    double scales[VECQ_MAX_RANK]; /* used for coordinates */
+    int64_t full[VECQ_MAX_RANK];  /* gradient: shape of the forward input */
 } vecq_resize_params;
 
 /* ONNX LSTM: x [T, B, I], w [D, 4H, I], r [D, 4H, H], b [D, 8H]; gates i, o, f, c. */

@@ -52,8 +52,8 @@ const vecq_op_info *vecq_op_info_of(vecq_op_kind kind);
 
 /* A tensor that outlives a run: trained weights, running statistics. Owned by a store. */
 typedef struct vecq_slotted {
-    const char *name;  /* of the tensor in the model; unique in the store */
-    const void *key;   /* what it stands for (vecq_value of the document), or NULL */
+    const char *name;   /* of the tensor in the model; unique in the store */
+    const void *key;    /* what it stands for (vecq_value of the document), or NULL */
     vecq_tensor tensor; /* float32 (or double: gradient checks) */
     int is_trained;     /* by the optimizer; else a state that ops update */
     int is_bias;        /* biases and the vectors of normalisation: groups of the optimizer */
@@ -107,7 +107,7 @@ struct vecq_op {
     size_t n_inputs;
     vecq_var **outputs; /* never NULL; n_uses 0: not needed */
     size_t n_outputs;
-    const void *params; /* struct of op_params.h that belongs to the kind, or NULL */
+    const void *params;     /* struct of op_params.h that belongs to the kind, or NULL */
     const vecq_op *forward; /* for an op of the backward pass: the op it is the gradient of; else NULL */
     size_t index;           /* in program->ops */
 };
@@ -144,8 +144,13 @@ vecq_status vecq_program_fill(vecq_program *program, const char *name, vecq_dtyp
  * error message begins with "<op> '<name>'".
  */
 vecq_status vecq_program_op(vecq_program *program, vecq_op_kind kind, const char *name,
-                            vecq_var *const *inputs, size_t n_inputs, const void *params,
-                            size_t params_bytes, size_t n_outputs, vecq_op **out, vecq_error *err);
+                            vecq_var *const *inputs, size_t n_inputs, const void *params, size_t params_bytes,
+                            size_t n_outputs, vecq_op **out, vecq_error *err);
+/* The same for an op of the backward pass; vecq_gradient_op() is its only caller. */
+vecq_status vecq_program_op_of(vecq_program *program, vecq_op_kind kind, const char *name,
+                               const vecq_op *forward, vecq_var *const *inputs, size_t n_inputs,
+                               const void *params, size_t params_bytes, size_t n_outputs, vecq_op **out,
+                               vecq_error *err);
 /* Shorthands with one output. */
 vecq_status vecq_program_op1(vecq_program *program, vecq_op_kind kind, const char *name, vecq_var *a,
                              const void *params, size_t params_bytes, vecq_var **out, vecq_error *err);
