@@ -72,6 +72,33 @@ static inline void model_formal(model_build *b, uint32_t number, const char *nam
     assert_true(vecq_message_insert_child(b->graph, SIZE_MAX, number, info));
 }
 
+/* A formal with a tensor type; a dimension of -1 is the symbol "N", one of -2 says nothing. rank < 0: without
+ * a shape. */
+static inline void model_formal_of(model_build *b, uint32_t number, const char *name, int64_t dtype, int rank,
+                                   const int64_t *dims)
+{
+    vecq_message *info = vecq_message_new(&b->arena), *type = vecq_message_new(&b->arena);
+    vecq_message *tensor = vecq_message_new(&b->arena), *shape = vecq_message_new(&b->arena);
+    int i;
+
+    for (i = 0; i < rank; i++) {
+        vecq_message *dim = vecq_message_new(&b->arena);
+
+        if (dims[i] == -1)
+            assert_true(vecq_message_insert_string(dim, SIZE_MAX, ONNX_DIM_PARAM, "N"));
+        else if (dims[i] != -2)
+            assert_true(vecq_message_insert_scalar(dim, SIZE_MAX, ONNX_DIM_VALUE, (uint64_t)dims[i]));
+        assert_true(vecq_message_insert_child(shape, SIZE_MAX, ONNX_SHAPE_DIM, dim));
+    }
+    assert_true(vecq_message_insert_scalar(tensor, SIZE_MAX, ONNX_TYPE_TENSOR_ELEM_TYPE, (uint64_t)dtype));
+    if (rank >= 0)
+        assert_true(vecq_message_insert_child(tensor, SIZE_MAX, ONNX_TYPE_TENSOR_SHAPE, shape));
+    assert_true(vecq_message_insert_child(type, SIZE_MAX, ONNX_TYPE_TENSOR, tensor));
+    assert_true(vecq_message_insert_string(info, SIZE_MAX, ONNX_VALUE_INFO_NAME, name));
+    assert_true(vecq_message_insert_child(info, SIZE_MAX, ONNX_VALUE_INFO_TYPE, type));
+    assert_true(vecq_message_insert_child(b->graph, SIZE_MAX, number, info));
+}
+
 static inline void model_input(model_build *b, const char *name)
 {
     model_formal(b, ONNX_GRAPH_INPUT, name);

@@ -117,6 +117,11 @@ struct vecq_value {
                         deterministic default-domain nodes without subgraphs */
     void *origin;    /* document object of an initializer */
     void *mark;      /* for the pass at work; NULL at rest */
+    /* What the model declares for inputs and outputs of its graphs (tensors only). */
+    int is_typed; /* dtype and shape are declared; rank and dims are 0 otherwise */
+    vecq_dtype dtype;
+    unsigned rank;
+    int64_t dims[VECQ_MAX_RANK]; /* -1: symbolic or unknown */
 };
 
 typedef enum vecq_graph_kind { VECQ_GRAPH_MAIN, VECQ_GRAPH_NESTED, VECQ_GRAPH_FUNCTION } vecq_graph_kind;

@@ -104,6 +104,11 @@ enum {
     ONNX_VALUE_INFO_DOC_STRING = 3,
     ONNX_VALUE_INFO_METADATA_PROPS = 4
 };
+/* TypeProto, TypeProto.Tensor, TensorShapeProto, TensorShapeProto.Dimension */
+enum { ONNX_TYPE_TENSOR = 1 };
+enum { ONNX_TYPE_TENSOR_ELEM_TYPE = 1, ONNX_TYPE_TENSOR_SHAPE = 2 };
+enum { ONNX_SHAPE_DIM = 1 };
+enum { ONNX_DIM_VALUE = 1, ONNX_DIM_PARAM = 2 };
 /* FunctionProto */
 enum {
     ONNX_FUNCTION_NAME = 1,
