@@ -23,7 +23,9 @@ typedef struct vecq_lower_input {
 typedef struct vecq_act_options {
     unsigned bits; /* 0: activations stay float */
     double momentum;
-    const char *const *exclude; /* globs of nodes whose input stays float */
+    const char *const *include; /* globs of values or of the nodes that make them; none: all */
+    size_t n_include;
+    const char *const *exclude; /* globs of those that stay float */
     size_t n_exclude;
 } vecq_act_options;
 
