@@ -64,7 +64,8 @@ static void loader_options(const vecq_recipe *r, const vecq_ports *ports, const 
     out->scale = r->data.scale;
     memcpy(out->mean, mean, sizeof out->mean);
     memcpy(out->std, std, sizeof out->std);
-    out->workers = r->data.workers;
+    out->threads = r->data.workers > 0 ? r->data.workers : 1;
+    out->prefetch = r->data.workers > 0 ? 2 * r->data.workers : 0;
 }
 
 vecq_status vecq_session_eval_loader(const vecq_recipe *r, const vecq_ports *ports,
@@ -84,6 +85,7 @@ vecq_status vecq_session_eval_loader(const vecq_recipe *r, const vecq_ports *por
 static vecq_status train_loader(vecq_session *s, vecq_error *err)
 {
     const vecq_recipe *r = s->recipe;
+    const vecq_dataset_info *info = vecq_dataset_describe(s->train);
     vecq_loader_options options;
 
     loader_options(r, &s->ports, s->mean, s->std, &options);
@@ -91,14 +93,16 @@ static vecq_status train_loader(vecq_session *s, vecq_error *err)
     options.shuffle = r->data.shuffle;
     options.drop_last = 1;
     options.limit = (size_t)r->data.limit;
-    options.augment.pad = r->augment.pad;
-    options.augment.crop = r->augment.crop;
-    options.augment.flip = r->augment.flip;
-    options.augment.rotate = r->augment.rotate;
-    options.augment.translate = r->augment.translate;
-    options.augment.zoom = r->augment.zoom;
-    options.augment.shear = r->augment.shear;
-    options.augment.cutout = r->augment.cutout;
+    options.augment = 1;
+    options.augmentation.pad = r->augment.pad;
+    options.augmentation.random_crop = r->augment.crop;
+    options.augmentation.flip = r->augment.flip;
+    options.augmentation.rotate = r->augment.rotate;
+    options.augmentation.translate = r->augment.translate / (double)(info->width > 0 ? info->width : 1);
+    options.augmentation.scale_min = 1 - r->augment.zoom;
+    options.augmentation.scale_max = 1 + r->augment.zoom;
+    options.augmentation.shear = r->augment.shear;
+    options.augmentation.cutout = r->augment.cutout;
     return vecq_loader_create(s->train, &options, &s->train_loader, err);
 }
 
