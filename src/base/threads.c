@@ -53,6 +53,11 @@ typedef struct threads_loop {
 /* Loops inside a loop run on the thread that asks: the outer one has the processors already. */
 static _Thread_local int threads_inside;
 
+void vecq_threads_single(void)
+{
+    threads_inside = 1;
+}
+
 static void threads_work(threads_loop *loop, unsigned thread)
 {
     size_t r;
