@@ -98,15 +98,16 @@ static vecq_status transpose(vecq_lower *l, const vecq_node *node, vecq_var *x, 
                             out, err);
 }
 
+/* Known to be zeros: exporters write them out. A parameter counts as what it is now. */
 static int is_zero(const vecq_var *var)
 {
-    const float *values = var->constant.data;
+    const vecq_tensor *tensor = var->slotted != NULL ? &var->slotted->tensor : &var->constant;
     size_t i;
 
-    if (var->kind != VECQ_VAR_CONSTANT || var->dtype != VECQ_DT_FLOAT)
+    if (tensor->dtype != VECQ_DT_FLOAT || tensor->count != var->count)
         return 0;
     for (i = 0; i < var->count; i++)
-        if (values[i] != 0)
+        if (((const float *)tensor->data)[i] != 0)
             return 0;
     return 1;
 }
