@@ -436,6 +436,47 @@ vecq_status vecq_fold_value(const vecq_value *value, size_t limit_bytes, vecq_te
     return vecq_fold_spend(value, &budget, out, err);
 }
 
+vecq_status vecq_fold_node(const vecq_node *node, vecq_tensor *const *in, vecq_fold_budget *budget,
+                           vecq_tensor *out, vecq_error *err)
+{
+    const fold_row *row = fold_find(node);
+    fold_buffers buffers = {0};
+    vecq_fold_call call = {0};
+    vecq_status status;
+    size_t i;
+
+    if (row == NULL || fold_has_reference(node))
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "operator %.100s (opset %lld) is not evaluated",
+                              node->op_type, (long long)node->version);
+    VECQ_TRY(buffers_fit(&buffers, node, err));
+    for (i = 0; i < node->n_inputs; i++) {
+        buffers.in[i] = in[i];
+        buffers.last[i] = 0;
+    }
+    for (i = 0; i < node->n_outputs; i++)
+        buffers.wanted[i] = node->outputs[i] != NULL;
+    memset(out, 0, node->n_outputs * sizeof *out);
+    call.node = node;
+    call.variant = row->variant;
+    call.in = buffers.in;
+    call.n_in = node->n_inputs;
+    call.last = buffers.last;
+    call.out = out;
+    call.wanted = buffers.wanted;
+    call.n_out = node->n_outputs;
+    call.limit_bytes = budget->limit_bytes;
+    call.work = &budget->work;
+    call.err = err;
+    status = row->function(&call);
+    for (i = 0; i < node->n_outputs && status == VECQ_OK; i++)
+        if (node->outputs[i] != NULL && out[i].data == NULL)
+            status = vecq_fold_fail(&call, VECQ_ERR_UNSUPPORTED, "output %zu is not evaluated", i);
+    for (i = 0; i < node->n_outputs && status != VECQ_OK; i++)
+        vecq_tensor_destroy(&out[i]);
+    buffers_clear(&buffers);
+    return status;
+}
+
 static uint64_t budget_part(const vecq_ir *ir, uint64_t factor, uint64_t least)
 {
     uint64_t n;
@@ -451,6 +492,11 @@ vecq_fold_budget vecq_fold_budget_of(const vecq_ir *ir)
                                budget_part(ir, 1024, (uint64_t)256 << 20)};
 
     return budget;
+}
+
+int vecq_fold_is_known(const vecq_node *node)
+{
+    return fold_find(node) != NULL && !fold_has_reference(node);
 }
 
 int vecq_fold_can(const vecq_value *value)

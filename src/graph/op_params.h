@@ -69,6 +69,10 @@ typedef struct vecq_shape_params {
     int64_t dims[VECQ_MAX_RANK];
 } vecq_shape_params;
 
+typedef struct vecq_cast_params {
+    vecq_dtype to;
+} vecq_cast_params;
+
 typedef struct vecq_transpose_params {
     unsigned perm[VECQ_MAX_RANK];
 } vecq_transpose_params;

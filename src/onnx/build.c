@@ -147,6 +147,43 @@ vecq_message *vecq_onnx_tensor(vecq_arena *arena, const char *name, int dtype, c
     return tensor;
 }
 
+static vecq_message *build_shape(vecq_arena *arena, const int64_t *dims, const char *const *params,
+                                 unsigned rank)
+{
+    vecq_message *shape = vecq_message_new(arena);
+    unsigned i;
+
+    if (shape == NULL)
+        return NULL;
+    for (i = 0; i < rank; i++) {
+        vecq_message *dim = vecq_message_new(arena);
+
+        if (dim == NULL ||
+            !(params[i] != NULL
+                  ? vecq_message_insert_string(dim, END, ONNX_DIM_PARAM, params[i])
+                  : vecq_message_insert_scalar(dim, END, ONNX_DIM_VALUE, (uint64_t)dims[i])) ||
+            !vecq_message_insert_child(shape, END, ONNX_SHAPE_DIM, dim))
+            return NULL;
+    }
+    return shape;
+}
+
+vecq_message *vecq_onnx_value_info(vecq_arena *arena, const char *name, int dtype, const int64_t *dims,
+                                   const char *const *params, unsigned rank)
+{
+    vecq_message *info = vecq_message_new(arena), *type = vecq_message_new(arena);
+    vecq_message *tensor = vecq_message_new(arena), *shape = build_shape(arena, dims, params, rank);
+
+    if (info == NULL || type == NULL || tensor == NULL || shape == NULL ||
+        !vecq_message_insert_scalar(tensor, END, ONNX_TYPE_TENSOR_ELEM_TYPE, (uint64_t)dtype) ||
+        !vecq_message_insert_child(tensor, END, ONNX_TYPE_TENSOR_SHAPE, shape) ||
+        !vecq_message_insert_child(type, END, ONNX_TYPE_TENSOR, tensor) ||
+        !vecq_message_insert_string(info, END, ONNX_VALUE_INFO_NAME, name) ||
+        !vecq_message_insert_child(info, END, ONNX_VALUE_INFO_TYPE, type))
+        return NULL;
+    return info;
+}
+
 vecq_message *vecq_onnx_opset(vecq_arena *arena, const char *domain, int64_t version)
 {
     vecq_message *opset = vecq_message_new(arena);

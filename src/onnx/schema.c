@@ -140,7 +140,7 @@ static const vecq_schema_row schema_rows[VECQ_SCHEMA_TYPES][SCHEMA_NUMBER_MAX + 
             },
         [VECQ_SCHEMA_TYPE] =
             {
-                [1] = MESSAGE("tensor_type", TYPE_TENSOR),
+                [ONNX_TYPE_TENSOR] = MESSAGE("tensor_type", TYPE_TENSOR),
                 [4] = MESSAGE("sequence_type", TYPE_SEQUENCE),
                 [5] = MESSAGE("map_type", TYPE_MAP),
                 [6] = STRING("denotation"),
@@ -148,13 +148,18 @@ static const vecq_schema_row schema_rows[VECQ_SCHEMA_TYPES][SCHEMA_NUMBER_MAX + 
                 [8] = MESSAGE("sparse_tensor_type", TYPE_TENSOR),
                 [9] = MESSAGE("optional_type", TYPE_SEQUENCE),
             },
-        [VECQ_SCHEMA_TYPE_TENSOR] = {[1] = INT("elem_type"), [2] = MESSAGE("shape", SHAPE)},
+        [VECQ_SCHEMA_TYPE_TENSOR] = {[ONNX_TYPE_TENSOR_ELEM_TYPE] = INT("elem_type"),
+                                     [ONNX_TYPE_TENSOR_SHAPE] = MESSAGE("shape", SHAPE)},
         [VECQ_SCHEMA_TYPE_SEQUENCE] = {[1] = MESSAGE("elem_type", TYPE)},
         [VECQ_SCHEMA_TYPE_MAP] = {[1] = INT("key_type"), [2] = MESSAGE("value_type", TYPE)},
         [VECQ_SCHEMA_TYPE_OPAQUE] = {[1] = STRING("domain"), [2] = STRING("name")},
-        [VECQ_SCHEMA_SHAPE] = {[1] = MESSAGES("dim", DIMENSION)},
+        [VECQ_SCHEMA_SHAPE] = {[ONNX_SHAPE_DIM] = MESSAGES("dim", DIMENSION)},
         [VECQ_SCHEMA_DIMENSION] =
-            {[1] = INT("dim_value"), [2] = STRING("dim_param"), [3] = STRING("denotation")},
+            {
+                [ONNX_DIM_VALUE] = INT("dim_value"),
+                [ONNX_DIM_PARAM] = STRING("dim_param"),
+                [3] = STRING("denotation"),
+            },
         [VECQ_SCHEMA_FUNCTION] =
             {
                 [ONNX_FUNCTION_NAME] = STRING("name"),

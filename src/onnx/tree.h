@@ -104,6 +104,10 @@ int vecq_onnx_node_reference(vecq_message *node, const char *name, int type, con
 /* TensorProto with raw_data (borrowed span); name may be NULL. */
 vecq_message *vecq_onnx_tensor(vecq_arena *arena, const char *name, int dtype, const int64_t *dims,
                                unsigned rank, vecq_span raw);
+/* ValueInfoProto of a tensor, an input or output of a graph. params[i] not NULL: dimension i has this name
+ * (dim_param, "N") in the place of the size dims[i]. Names are borrowed. */
+vecq_message *vecq_onnx_value_info(vecq_arena *arena, const char *name, int dtype, const int64_t *dims,
+                                   const char *const *params, unsigned rank);
 /* OperatorSetIdProto and StringStringEntryProto. */
 vecq_message *vecq_onnx_opset(vecq_arena *arena, const char *domain, int64_t version);
 vecq_message *vecq_onnx_entry(vecq_arena *arena, const char *key, const char *value);

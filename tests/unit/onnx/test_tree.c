@@ -397,6 +397,7 @@ static void test_builders(void **state)
 {
     static const char *const inputs[] = {"x", NULL}, *const outputs[] = {"y"};
     static const int64_t dims[] = {2, 300}, axes[] = {0, -1};
+    static const char *const params[] = {"N", NULL};
     vecq_arena arena = {0};
     vecq_message *node = vecq_onnx_node(&arena, "Op", "ai.vecq", "n", inputs, 2, outputs, 1), *tensor;
 
@@ -426,6 +427,10 @@ static void test_builders(void **state)
                         "ab\xa0\x01\x04");
     tensor = vecq_onnx_tensor(&arena, NULL, 1, NULL, 0, SPAN(""));
     assert_writes(tensor, "\x10\x01\x4a\x00");
+    assert_writes(vecq_onnx_value_info(&arena, "x", 1, dims, params, 2),
+                  "\x0a\x01x\x12\x10\x0a\x0e\x08\x01\x12\x0a\x0a\x03\x12\x01N\x0a\x03\x08\xac\x02");
+    assert_writes(vecq_onnx_value_info(&arena, "y", 7, NULL, NULL, 0),
+                  "\x0a\x01y\x12\x06\x0a\x04\x08\x07\x12\x00");
     assert_writes(vecq_onnx_opset(&arena, "", 17), "\x0a\x00\x10\x11");
     assert_writes(vecq_onnx_entry(&arena, "k", "v"), "\x0a\x01k\x12\x01v");
     vecq_arena_clear(&arena);

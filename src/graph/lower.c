@@ -1,0 +1,640 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The walk: which tensors are parameters and states, which nodes the outputs need, then node by node in
+ * document order. Whatever turns out to be constant on the way (shapes, once they are static) is folded.
+ */
+#include "graph/lower.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "graph/ops/quantized.h"
+#include "graph/weights.h"
+
+typedef enum lower_role {
+    ROLE_NONE,
+    ROLE_WEIGHT,
+    ROLE_BIAS,
+    ROLE_NORM, /* scale or offset of a normalisation */
+    ROLE_STATE /* running statistics */
+} lower_role;
+
+typedef struct lower_mark {
+    lower_role role;
+    int is_dependent; /* on a tensor with a role: not to be folded */
+    int is_needed;
+    vecq_var *var;
+    const vecq_plan_item *item; /* how it is quantized, or NULL */
+} lower_mark;
+
+typedef struct lower_row {
+    const char *name;
+    int64_t since;
+    vecq_lower_fn function;
+} lower_row;
+
+static const lower_row lower_rows[] = {
+#define VECQ_LOWER(name, since, stem) {#name, since, vecq_lower_##stem},
+#include "graph/lower_ops.def"
+#undef VECQ_LOWER
+};
+
+/* The row with the highest version that the node's opset reaches. */
+static const lower_row *lower_find(const vecq_node *node)
+{
+    const lower_row *best = NULL;
+    size_t i;
+
+    for (i = 0; node->domain[0] == '\0' && i < sizeof lower_rows / sizeof *lower_rows; i++)
+        if (strcmp(node->op_type, lower_rows[i].name) == 0 && node->version >= lower_rows[i].since &&
+            (best == NULL || lower_rows[i].since > best->since))
+            best = &lower_rows[i];
+    return best;
+}
+
+static lower_mark *mark_of(const vecq_value *value)
+{
+    return value->mark;
+}
+
+static vecq_status fail_at(vecq_error *err, const vecq_node *node, vecq_status status)
+{
+    if (status != VECQ_OK)
+        vecq_error_prefix(err, "%s '%s'", node->op_type, vecq_node_label(node));
+    return status;
+}
+
+/* ---- roles ---- */
+
+static vecq_status make_marks(vecq_lower *l, vecq_error *err)
+{
+    vecq_graph *graph = l->ir->main;
+    size_t i;
+
+    for (i = 0; i < graph->n_values; i++) {
+        graph->values[i]->mark = vecq_arena_alloc(&l->program->arena, 1, sizeof(lower_mark));
+        if (graph->values[i]->mark == NULL)
+            return vecq_error_memory(err, sizeof(lower_mark));
+    }
+    return VECQ_OK;
+}
+
+static void clear_marks(vecq_lower *l)
+{
+    vecq_graph *graph = l->ir->main;
+    size_t i;
+
+    for (i = 0; i < graph->n_values; i++)
+        graph->values[i]->mark = NULL;
+}
+
+static void set_role(const vecq_value *value, lower_role role)
+{
+    if (value != NULL && value->is_constant && mark_of(value) != NULL && mark_of(value)->role == ROLE_NONE)
+        mark_of(value)->role = role;
+}
+
+/* A vector added to the result of a matrix product or convolution is its bias. */
+static void find_added_bias(const vecq_node *node)
+{
+    size_t i;
+
+    for (i = 0; i < 2 && node->n_inputs == 2; i++) {
+        const vecq_value *bias = node->inputs[i], *other = node->inputs[1 - i];
+        const vecq_node *from = other != NULL ? other->producer : NULL;
+
+        if (bias == NULL || bias->constant == NULL || from == NULL || bias->constant->count < 2 ||
+            !vecq_dtype_is_weight(bias->constant->dtype))
+            continue;
+        if (vecq_node_is(from, "MatMul") || vecq_node_is(from, "Gemm") || vecq_node_is(from, "Conv") ||
+            vecq_node_is(from, "ConvTranspose"))
+            set_role(bias, ROLE_BIAS);
+    }
+}
+
+static void find_norms(const vecq_node *node)
+{
+    size_t i;
+
+    if (vecq_node_is(node, "BatchNormalization"))
+        for (i = 1; i < node->n_inputs && i < 5; i++)
+            set_role(node->inputs[i], i < 3 ? ROLE_NORM : ROLE_STATE);
+    if (vecq_node_is(node, "InstanceNormalization") || vecq_node_is(node, "LayerNormalization"))
+        for (i = 1; i < node->n_inputs && i < 3; i++)
+            set_role(node->inputs[i], ROLE_NORM);
+    if (vecq_node_is(node, "PRelu") && node->n_inputs == 2)
+        set_role(node->inputs[1], ROLE_NORM);
+    if (vecq_node_is(node, "Add"))
+        find_added_bias(node);
+}
+
+static vecq_status find_roles(vecq_lower *l, vecq_error *err)
+{
+    const vecq_graph *graph = l->ir->main;
+    vecq_weight_list list;
+    size_t i, k;
+
+    if (l->options->is_frozen)
+        return VECQ_OK;
+    VECQ_TRY(vecq_weights_find(l->ir, &list, err));
+    for (i = 0; i < list.n; i++)
+        if (list.sites[i].target->graph == graph && !list.sites[i].is_packed)
+            set_role(list.sites[i].target, list.sites[i].is_bias ? ROLE_BIAS : ROLE_WEIGHT);
+    vecq_weights_clear(&list);
+    for (i = 0; i < graph->n_nodes; i++)
+        if (graph->nodes[i]->domain[0] == '\0')
+            find_norms(graph->nodes[i]);
+    for (i = 0; i < graph->n_values; i++)
+        mark_of(graph->values[i])->is_dependent = mark_of(graph->values[i])->role != ROLE_NONE;
+    for (i = 0; i < graph->n_nodes; i++) {
+        const vecq_node *node = graph->nodes[i];
+        int any = 0;
+
+        for (k = 0; k < node->n_inputs; k++)
+            any |= node->inputs[k] != NULL && mark_of(node->inputs[k]) != NULL &&
+                   mark_of(node->inputs[k])->is_dependent;
+        for (k = 0; any && k < node->n_outputs; k++)
+            if (node->outputs[k] != NULL)
+                mark_of(node->outputs[k])->is_dependent = 1;
+    }
+    for (i = 0; l->options->plan != NULL && i < l->options->plan->n; i++) {
+        const vecq_plan_item *item = &l->options->plan->items[i];
+
+        if (item->is_selected && item->reason == NULL && item->value->graph == graph &&
+            mark_of(item->value)->role != ROLE_NONE)
+            mark_of(item->value)->item = item;
+    }
+    return VECQ_OK;
+}
+
+static int is_folded(const vecq_value *value)
+{
+    return value->is_constant && !mark_of(value)->is_dependent;
+}
+
+/* ---- what the outputs need ---- */
+
+static void need_backwards(vecq_lower *l)
+{
+    const vecq_graph *graph = l->ir->main;
+    size_t i, k;
+
+    for (i = graph->n_nodes; i-- > 0;) {
+        const vecq_node *node = graph->nodes[i];
+        int any = 0;
+
+        for (k = 0; k < node->n_outputs; k++)
+            any |= node->outputs[k] != NULL && mark_of(node->outputs[k])->is_needed &&
+                   !is_folded(node->outputs[k]) && mark_of(node->outputs[k])->role == ROLE_NONE;
+        for (k = 0; any && k < node->n_inputs; k++)
+            if (node->inputs[k] != NULL && mark_of(node->inputs[k]) != NULL)
+                mark_of(node->inputs[k])->is_needed = 1;
+    }
+}
+
+static int node_is_needed(const vecq_node *node)
+{
+    size_t k;
+
+    for (k = 0; k < node->n_outputs; k++)
+        if (node->outputs[k] != NULL && mark_of(node->outputs[k])->is_needed &&
+            !is_folded(node->outputs[k]) && mark_of(node->outputs[k])->role == ROLE_NONE)
+            return 1;
+    return 0;
+}
+
+static int node_is_shape(const vecq_node *node)
+{
+    return vecq_node_is(node, "Shape") || vecq_node_is(node, "Size");
+}
+
+/* Operators without a row may still turn out to be constant (arithmetic on shapes): those that can be folded
+ * are refused only when they do not. */
+static vecq_status check_nodes(vecq_lower *l, vecq_error *err)
+{
+    const vecq_graph *graph = l->ir->main;
+    size_t i;
+
+    for (i = 0; i < graph->n_nodes; i++) {
+        const vecq_node *node = graph->nodes[i];
+
+        if (!node_is_needed(node) || lower_find(node) != NULL || node_is_shape(node) ||
+            vecq_fold_is_known(node))
+            continue;
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                              "%s%s%s '%s' (opset %lld): this operator cannot be %s", node->domain,
+                              node->domain[0] != '\0' ? "." : "", node->op_type, vecq_node_label(node),
+                              (long long)node->version, l->options->is_training ? "trained" : "run");
+    }
+    return VECQ_OK;
+}
+
+/* ---- values ---- */
+
+static int matches_any(const char *name, const char *const *globs, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        if (fnmatch(globs[i], name, 0) == 0)
+            return 1;
+    return 0;
+}
+
+/* float16, bfloat16 and double become float32; integers stay. */
+static vecq_status to_float(vecq_tensor *tensor, vecq_error *err)
+{
+    vecq_tensor wide;
+
+    if (!vecq_dtype_is_weight(tensor->dtype) || tensor->dtype == VECQ_DT_FLOAT)
+        return VECQ_OK;
+    VECQ_TRY(vecq_tensor_create(VECQ_DT_FLOAT, tensor->rank, tensor->dims, &wide, err));
+    vecq_convert_to_f32(tensor->dtype, tensor->data, wide.data, tensor->count);
+    vecq_tensor_destroy(tensor);
+    *tensor = wide;
+    return VECQ_OK;
+}
+
+static vecq_status load_tensor(vecq_lower *l, const vecq_value *value, vecq_tensor *out, vecq_error *err)
+{
+    vecq_status status = vecq_fold_spend(value, &l->budget, out, err);
+
+    if (status == VECQ_OK)
+        status = to_float(out, err);
+    if (status != VECQ_OK) {
+        vecq_tensor_destroy(out);
+        vecq_error_prefix(err, "tensor '%s'", value->name);
+    }
+    return status;
+}
+
+static vecq_status stored_var(vecq_lower *l, const vecq_value *value, vecq_var **out, vecq_error *err)
+{
+    const lower_mark *mark = mark_of(value);
+    vecq_slotted *slotted = vecq_store_by_key(l->store, value);
+
+    if (slotted == NULL) {
+        vecq_tensor tensor;
+
+        VECQ_TRY(load_tensor(l, value, &tensor, err));
+        VECQ_TRY(vecq_store_add(l->store, value->name, value, &tensor, &slotted, err));
+        slotted->is_trained =
+            mark->role != ROLE_STATE && !matches_any(value->name, l->options->freeze, l->options->n_freeze);
+        slotted->is_bias = mark->role == ROLE_BIAS;
+        slotted->is_norm = mark->role == ROLE_NORM;
+    }
+    return vecq_program_stored(l->program, slotted, out, err);
+}
+
+static vecq_status value_var(vecq_lower *l, const vecq_value *value, vecq_var **out, vecq_error *err)
+{
+    lower_mark *mark = mark_of(value);
+    vecq_tensor tensor;
+
+    if (mark == NULL)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "'%s' belongs to another graph", value->name);
+    if (mark->var == NULL && mark->role != ROLE_NONE) {
+        VECQ_TRY(stored_var(l, value, &mark->var, err));
+        if (mark->item != NULL)
+            VECQ_TRY(vecq_lower_quantized_weight(l, mark->item, mark->var, &mark->var, err));
+    } else if (mark->var == NULL && is_folded(value)) {
+        VECQ_TRY(load_tensor(l, value, &tensor, err));
+        VECQ_TRY(vecq_program_constant(l->program, value->name, &tensor, &mark->var, err));
+    }
+    if (mark->var == NULL)
+        return vecq_error_set(err, VECQ_ERR_FORMAT, "'%s' is not made by any node before", value->name);
+    *out = mark->var;
+    return VECQ_OK;
+}
+
+/* ---- inputs ---- */
+
+static vecq_status check_input(vecq_lower *l, const vecq_value *value, const vecq_var *var, vecq_error *err)
+{
+    char have[96];
+    unsigned i;
+
+    if (!value->is_typed)
+        return VECQ_OK;
+    if (value->rank != var->rank)
+        return vecq_error_set(err, VECQ_ERR_VALUE, "input '%s' has %u dimensions, the data have %u (%s)",
+                              value->name, value->rank, var->rank, vecq_var_shape_text(var, have));
+    for (i = 0; i < var->rank; i++) {
+        int is_free = value->dims[i] < 0 || (i == 0 && value->dims[i] == 1);
+
+        if (i == 0 && is_free)
+            l->batch = var->dims[0];
+        if (!is_free && value->dims[i] != var->dims[i])
+            return vecq_error_set(err, VECQ_ERR_VALUE,
+                                  "dimension %u of input '%s' is %lld, that of the data %lld (%s)", i,
+                                  value->name, (long long)value->dims[i], (long long)var->dims[i],
+                                  vecq_var_shape_text(var, have));
+    }
+    return VECQ_OK;
+}
+
+static vecq_status set_inputs(vecq_lower *l, const vecq_lower_input *inputs, size_t n, vecq_error *err)
+{
+    const vecq_graph *graph = l->ir->main;
+    size_t i, k;
+
+    for (i = 0; i < n; i++) {
+        vecq_value *value = vecq_map_get(&graph->by_name, inputs[i].name);
+
+        if (value == NULL || !value->is_graph_input)
+            return vecq_error_set(err, VECQ_ERR_VALUE, "the model has no input '%s'", inputs[i].name);
+        VECQ_TRY(check_input(l, value, inputs[i].var, err));
+        mark_of(value)->var = inputs[i].var;
+    }
+    for (k = 0; k < graph->n_inputs; k++)
+        if (mark_of(graph->inputs[k])->is_needed && mark_of(graph->inputs[k])->var == NULL &&
+            !graph->inputs[k]->is_constant)
+            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                                  "the model has another input, '%s', and nothing is known to feed it",
+                                  graph->inputs[k]->name);
+    return VECQ_OK;
+}
+
+/* ---- nodes ---- */
+
+/* Shape and Size of what has a static shape. */
+static vecq_status lower_shape(vecq_lower *l, const vecq_node *node, const vecq_var *in, vecq_var **out,
+                               vecq_error *err)
+{
+    int64_t rank = in->rank, first, last, n;
+    vecq_tensor tensor;
+
+    if (vecq_node_is(node, "Size")) {
+        VECQ_TRY(vecq_tensor_create(VECQ_DT_INT64, 0, NULL, &tensor, err));
+        *(int64_t *)tensor.data = (int64_t)in->count;
+        return vecq_program_constant(l->program, vecq_node_label(node), &tensor, out, err);
+    }
+    first = vecq_node_attr_int(node, "start", 0);
+    last = vecq_node_attr_int(node, "end", rank);
+    first = first < -rank ? 0 : first < 0 ? first + rank : first > rank ? rank : first;
+    last = last < -rank ? 0 : last < 0 ? last + rank : last > rank ? rank : last;
+    n = last > first ? last - first : 0;
+    VECQ_TRY(vecq_tensor_create(VECQ_DT_INT64, 1, &n, &tensor, err));
+    if (n > 0)
+        memcpy(tensor.data, in->dims + first, (size_t)n * sizeof *in->dims);
+    return vecq_program_constant(l->program, vecq_node_label(node), &tensor, out, err);
+}
+
+static vecq_status lower_folded(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
+                                vecq_error *err)
+{
+    vecq_tensor **operands = vecq_alloc(node->n_inputs, sizeof *operands);
+    vecq_tensor *results = vecq_calloc(node->n_outputs, sizeof *results);
+    vecq_status status = VECQ_OK;
+    size_t i;
+
+    if (operands == NULL || results == NULL)
+        status = vecq_error_memory(err, node->n_outputs * sizeof *results);
+    for (i = 0; status == VECQ_OK && i < node->n_inputs; i++)
+        operands[i] = in[i] != NULL ? &in[i]->constant : NULL;
+    if (status == VECQ_OK)
+        status = vecq_fold_node(node, operands, &l->budget, results, err);
+    for (i = 0; results != NULL && i < node->n_outputs; i++)
+        if (status != VECQ_OK)
+            vecq_tensor_destroy(&results[i]);
+        else if (node->outputs[i] != NULL)
+            status = vecq_program_constant(l->program, node->outputs[i]->name, &results[i], &out[i], err);
+    vecq_free((void *)operands);
+    vecq_free(results);
+    return status;
+}
+
+static int all_constant(const vecq_node *node, vecq_var *const *in)
+{
+    size_t i;
+
+    for (i = 0; i < node->n_inputs; i++)
+        if (in[i] != NULL && in[i]->kind != VECQ_VAR_CONSTANT)
+            return 0;
+    return node->n_inputs > 0;
+}
+
+static int is_recurrent(const vecq_node *node)
+{
+    return vecq_node_is(node, "LSTM") || vecq_node_is(node, "GRU") || vecq_node_is(node, "RNN");
+}
+
+/* Activations are quantized where an operator with weights reads them: all data inputs when n is 0, else the
+ * first n of vars (outputs of a recurrent layer). */
+static vecq_status quantize_data(vecq_lower *l, const vecq_node *node, vecq_var **vars, size_t n,
+                                 vecq_error *err)
+{
+    size_t i, last = n;
+
+    if (l->options->act.bits == 0)
+        return VECQ_OK;
+    if (n == 0) {
+        if (!is_recurrent(node) && !vecq_node_is(node, "Conv") && !vecq_node_is(node, "ConvTranspose") &&
+            !vecq_node_is(node, "Gemm") && !vecq_node_is(node, "MatMul"))
+            return VECQ_OK;
+        last = vecq_node_is(node, "Gemm") || vecq_node_is(node, "MatMul") ? 2 : 1;
+    }
+    for (i = 0; i < last; i++) {
+        const vecq_value *value = n == 0 ? node->inputs[i] : node->outputs[i];
+
+        if (vars[i] == NULL || value == NULL || value->is_constant || !vecq_var_is_float(vars[i]))
+            continue;
+        VECQ_TRY(vecq_lower_quantized_activation(l, node, i, vars[i], &vars[i], err));
+    }
+    return VECQ_OK;
+}
+
+static vecq_status lower_node(vecq_lower *l, const vecq_node *node, vecq_var **in, vecq_var **out,
+                              vecq_error *err)
+{
+    const lower_row *row = lower_find(node);
+    size_t i;
+
+    for (i = 0; i < node->n_inputs; i++) {
+        in[i] = NULL;
+        if (node->inputs[i] != NULL)
+            VECQ_TRY(value_var(l, node->inputs[i], &in[i], err));
+    }
+    if (node_is_shape(node) && node->n_inputs == 1 && in[0] != NULL)
+        return lower_shape(l, node, in[0], &out[0], err);
+    if (all_constant(node, in) && vecq_fold_is_known(node))
+        return lower_folded(l, node, in, out, err);
+    if (row == NULL)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "this operator cannot be %s",
+                              l->options->is_training ? "trained" : "run");
+    VECQ_TRY(quantize_data(l, node, in, 0, err));
+    VECQ_TRY(row->function(l, node, in, out, err));
+    if (is_recurrent(node)) /* the paper: inputs, outputs and weights; the state within stays float */
+        return quantize_data(l, node, out, node->n_outputs < 2 ? node->n_outputs : 2, err);
+    return VECQ_OK;
+}
+
+static vecq_status lower_nodes(vecq_lower *l, vecq_error *err)
+{
+    const vecq_graph *graph = l->ir->main;
+    vecq_status status = VECQ_OK;
+    vecq_var **in = NULL, **out;
+    size_t i, k, widest = 1;
+
+    for (i = 0; i < graph->n_nodes; i++) {
+        size_t n = graph->nodes[i]->n_inputs + graph->nodes[i]->n_outputs;
+        widest = n > widest ? n : widest;
+    }
+    in = vecq_alloc(widest, sizeof *in);
+    if (in == NULL)
+        return vecq_error_memory(err, widest * sizeof *in);
+    for (i = 0; i < graph->n_nodes && status == VECQ_OK; i++) {
+        const vecq_node *node = graph->nodes[i];
+
+        if (!node_is_needed(node))
+            continue;
+        out = in + node->n_inputs;
+        memset((void *)out, 0, node->n_outputs * sizeof *out);
+        status = fail_at(err, node, lower_node(l, node, in, out, err));
+        for (k = 0; k < node->n_outputs && status == VECQ_OK; k++)
+            if (node->outputs[k] != NULL) {
+                mark_of(node->outputs[k])->var = out[k];
+                if (out[k] != NULL && out[k]->kind == VECQ_VAR_RESULT && out[k]->producer->n_outputs == 1)
+                    out[k]->name = node->outputs[k]->name;
+            }
+    }
+    vecq_free((void *)in);
+    return status;
+}
+
+static vecq_status lower_graph(vecq_lower *l, const vecq_lower_input *inputs, size_t n_inputs,
+                               const char *const *names, size_t n_outputs, vecq_var **outputs,
+                               vecq_error *err)
+{
+    const vecq_graph *graph = l->ir->main;
+    size_t i;
+
+    VECQ_TRY(make_marks(l, err));
+    VECQ_TRY(find_roles(l, err));
+    for (i = 0; i < n_outputs; i++) {
+        const vecq_value *value = names[i] != NULL       ? vecq_map_get(&graph->by_name, names[i])
+                                  : graph->n_outputs > 0 ? graph->outputs[0]
+                                                         : NULL;
+        if (value == NULL)
+            return vecq_error_set(err, VECQ_ERR_VALUE, "the model has no value '%s'",
+                                  names[i] != NULL ? names[i] : "(first output)");
+        mark_of(value)->is_needed = 1;
+    }
+    need_backwards(l);
+    VECQ_TRY(check_nodes(l, err));
+    VECQ_TRY(set_inputs(l, inputs, n_inputs, err));
+    VECQ_TRY(lower_nodes(l, err));
+    for (i = 0; i < n_outputs; i++)
+        VECQ_TRY(value_var(l, names[i] != NULL ? vecq_map_get(&graph->by_name, names[i]) : graph->outputs[0],
+                           &outputs[i], err));
+    return VECQ_OK;
+}
+
+vecq_status vecq_lower_graph(vecq_program *program, vecq_store *store, vecq_ir *ir,
+                             const vecq_lower_options *options, const vecq_lower_input *inputs,
+                             size_t n_inputs, const char *const *names, size_t n_outputs, vecq_var **outputs,
+                             vecq_error *err)
+{
+    vecq_lower l = {
+        .program = program, .store = store, .ir = ir, .options = options, .budget = vecq_fold_budget_of(ir)};
+    vecq_status status = lower_graph(&l, inputs, n_inputs, names, n_outputs, outputs, err);
+
+    clear_marks(&l);
+    return status;
+}
+
+/* ---- for lowering functions ---- */
+
+static vecq_status list_check(const vecq_var *var, const char *what, size_t max, vecq_error *err)
+{
+    if (var->kind != VECQ_VAR_CONSTANT)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "%s must be known before run time", what);
+    if (var->rank > 1 || var->count > max)
+        return vecq_error_set(err, VECQ_ERR_FORMAT, "%s has too many elements (%zu)", what, var->count);
+    return VECQ_OK;
+}
+
+vecq_status vecq_lower_ints(const vecq_var *var, const char *what, int64_t *dst, size_t max, size_t *n,
+                            vecq_error *err)
+{
+    size_t i;
+
+    *n = 0;
+    if (var == NULL)
+        return VECQ_OK;
+    VECQ_TRY(list_check(var, what, max, err));
+    if (var->dtype != VECQ_DT_INT64 && var->dtype != VECQ_DT_INT32)
+        return vecq_error_set(err, VECQ_ERR_FORMAT, "%s must be integers, not %s", what,
+                              vecq_dtype_name(var->dtype));
+    for (i = 0; i < var->count; i++)
+        dst[i] = var->dtype == VECQ_DT_INT64 ? ((const int64_t *)var->constant.data)[i]
+                                             : ((const int32_t *)var->constant.data)[i];
+    *n = var->count;
+    return VECQ_OK;
+}
+
+vecq_status vecq_lower_floats(const vecq_var *var, const char *what, double *dst, size_t max, size_t *n,
+                              vecq_error *err)
+{
+    int64_t integers[64];
+    size_t i;
+
+    *n = 0;
+    if (var == NULL)
+        return VECQ_OK;
+    VECQ_TRY(list_check(var, what, max, err));
+    if (var->dtype == VECQ_DT_FLOAT || var->dtype == VECQ_DT_DOUBLE) {
+        for (i = 0; i < var->count; i++)
+            dst[i] = var->dtype == VECQ_DT_FLOAT ? (double)((const float *)var->constant.data)[i]
+                                                 : ((const double *)var->constant.data)[i];
+        *n = var->count;
+        return VECQ_OK;
+    }
+    VECQ_TRY(vecq_lower_ints(var, what, integers, max < 64 ? max : 64, n, err));
+    for (i = 0; i < *n; i++)
+        dst[i] = (double)integers[i];
+    return VECQ_OK;
+}
+
+vecq_status vecq_lower_attr_ints(const vecq_node *node, const char *name, int64_t missing, size_t want,
+                                 int64_t *dst, vecq_error *err)
+{
+    const vecq_attr *attr = vecq_node_attr(node, name);
+    size_t i;
+
+    if (attr != NULL && attr->type != VECQ_ATTR_INTS)
+        return vecq_error_set(err, VECQ_ERR_FORMAT, "attribute '%s' must be a list of integers", name);
+    if (attr != NULL && attr->n > 0 && attr->n != want)
+        return vecq_error_set(err, VECQ_ERR_FORMAT, "attribute '%s' has %zu entries, not %zu", name, attr->n,
+                              want);
+    for (i = 0; i < want; i++)
+        dst[i] = attr != NULL && attr->n > 0 ? attr->ints[i] : missing;
+    return VECQ_OK;
+}
+
+vecq_status vecq_lower_attr_string(const vecq_node *node, const char *name, const char *const *names,
+                                   int *out, vecq_error *err)
+{
+    const vecq_attr *attr = vecq_node_attr(node, name);
+
+    *out = 0;
+    if (attr == NULL)
+        return VECQ_OK;
+    if (attr->type != VECQ_ATTR_STRING)
+        return vecq_error_set(err, VECQ_ERR_FORMAT, "attribute '%s' must be a string", name);
+    for (*out = 0; names[*out] != NULL; ++*out)
+        if (strlen(names[*out]) == attr->s.n && memcmp(names[*out], attr->s.data, attr->s.n) == 0)
+            return VECQ_OK;
+    return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "%s '%.*s' is not supported", name,
+                          attr->s.n < 60 ? (int)attr->s.n : 60, (const char *)attr->s.data);
+}
+
+vecq_status vecq_lower_axis(int64_t axis, unsigned rank, unsigned *out, vecq_error *err)
+{
+    if (axis < -(int64_t)rank || axis >= (int64_t)rank)
+        return vecq_error_set(err, VECQ_ERR_FORMAT, "axis %lld of a value with %u dimensions",
+                              (long long)axis, rank);
+    *out = (unsigned)(axis < 0 ? axis + (int64_t)rank : axis);
+    return VECQ_OK;
+}
