@@ -26,4 +26,11 @@ typedef vecq_status (*vecq_range_fn)(void *context, size_t begin, size_t end, un
 vecq_status vecq_parallel_for(size_t n, size_t grain, unsigned threads, vecq_range_fn body, void *context,
                               vecq_error *err);
 
+/*
+ * For libraries that run OpenMP loops of their own (oneDNN): how many threads a loop started by this thread may
+ * use from now on. Returns what it was, to be given back. Without an OpenMP runtime in the process it does
+ * nothing and returns 1.
+ */
+unsigned vecq_threads_limit(unsigned n);
+
 #endif
