@@ -72,9 +72,10 @@ typedef struct vecq_attr {
     float f;
     int64_t i;
     vecq_span s; /* not NUL-terminated */
-    size_t n;    /* elements of floats, ints, graphs */
+    size_t n;    /* elements of floats, ints, strings, graphs */
     const float *floats;
     const int64_t *ints;
+    const vecq_span *strings; /* not NUL-terminated */
     vecq_const *tensor;
     vecq_graph **graphs; /* VECQ_ATTR_GRAPH: one */
 } vecq_attr;

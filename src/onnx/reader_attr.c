@@ -114,6 +114,33 @@ static vecq_attr_type attr_guess(const vecq_attr *attr, uint64_t seen)
     return VECQ_ATTR_UNDEFINED;
 }
 
+static vecq_status attr_strings(vecq_reader *r, vecq_span bytes, vecq_attr *attr)
+{
+    vecq_span *items = NULL;
+    vecq_wire_field f;
+    int pass;
+
+    for (pass = 0; pass < 2; pass++) { /* count, then keep */
+        vecq_span rest = bytes;
+
+        attr->n = 0;
+        for (;;) {
+            VECQ_TRY(vecq_wire_next(&rest, &f, r->err));
+            if (f.number == 0)
+                break;
+            if (f.number != ONNX_ATTR_STRINGS)
+                continue;
+            if (pass == 1)
+                items[attr->n] = f.payload;
+            attr->n++;
+        }
+        if (pass == 0 && (items = vecq_arena_alloc(&r->doc->ir.arena, attr->n, sizeof *items)) == NULL)
+            return vecq_reader_oom(r);
+    }
+    attr->strings = items;
+    return VECQ_OK;
+}
+
 static vecq_status attr_nested(vecq_reader *r, vecq_message *node_message, size_t field, vecq_node *node,
                                vecq_attr *attr)
 {
@@ -212,6 +239,8 @@ vecq_status vecq_reader_attr(vecq_reader *r, vecq_message *node_message, size_t 
         (attr->type == VECQ_ATTR_FLOATS && attr->ints != NULL))
         return vecq_error_set(r->err, VECQ_ERR_FORMAT,
                               "attribute '%s' holds numbers of another type than its own", attr->name);
+    if (attr->type == VECQ_ATTR_STRINGS)
+        return attr_strings(r, node_message->fields[at].payload, attr);
     if (attr->type == VECQ_ATTR_TENSOR && attr->reference == NULL)
         return vecq_reader_tensor(r, node_message, at, tensor, &attr->tensor);
     if (attr->type == VECQ_ATTR_GRAPH || attr->type == VECQ_ATTR_GRAPHS)

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What recurrent layers are made of, for float and double: products with packed matrices, the gate functions,
+ * the gradient of a weight.
+ *
+ * Every element of a product is summed along k in ascending order by one accumulator, so results depend
+ * neither on how rows are shared out among threads nor on the width of vectors.
+ */
+#ifndef VECQ_BACKEND_REF_REF_RNN_H
+#define VECQ_BACKEND_REF_REF_RNN_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "base/threads.h"
+
+#define RNN_ROWS  4u   /* of a block of accumulators */
+#define RNN_PANEL 8u   /* columns of one */
+#define RNN_DEPTH 128u /* rows of a gradient that are packed at a time */
+
+/* Elements of a packed k x n matrix. */
+static inline size_t rnn_packed(size_t k, size_t n)
+{
+    return (n + RNN_PANEL - 1) / RNN_PANEL * RNN_PANEL * k;
+}
+
+/* Rows of the batch that one thread takes: enough for everybody, a multiple of the block where possible. */
+static inline size_t rnn_batch_block(size_t batch, size_t directions, unsigned threads)
+{
+    size_t share = (batch * directions + threads - 1) / threads;
+
+    share = (share + RNN_ROWS - 1) / RNN_ROWS * RNN_ROWS;
+    return share > 32 ? 32 : share;
+}
+
+/*
+ * e^r - 1 for |r| <= ln(2)/2 by its series up to r^7 (error below 2e-8 relative), and 2^n from the bits that
+ * adding 1.5 * 2^23 leaves; y in [-87, 0]. A NaN stays one. In float only: double takes the library's.
+ */
+typedef struct rnn_power {
+    float scale, minus_one; /* e^y = scale * (1 + minus_one) */
+} rnn_power;
+
+static inline rnn_power rnn_exp(float y)
+{
+    const float magic = 12582912.0f, high = 0.693359375f, low = -2.12194440e-4f; /* high + low = ln 2 */
+    rnn_power e;
+    uint32_t bits;
+    float shifted, n, r;
+
+    y = y < -87.0f ? -87.0f : y;
+    shifted = y * 1.44269504f + magic;
+    n = shifted - magic;
+    r = (y - n * high) - n * low;
+    e.minus_one = 1.0f / 720 + r * (1.0f / 5040);
+    e.minus_one = 1.0f / 120 + r * e.minus_one;
+    e.minus_one = 1.0f / 24 + r * e.minus_one;
+    e.minus_one = 1.0f / 6 + r * e.minus_one;
+    e.minus_one = 0.5f + r * e.minus_one;
+    e.minus_one = r + r * r * e.minus_one;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits << 23) + 0x3f800000u;
+    memcpy(&e.scale, &bits, sizeof bits);
+    return e;
+}
+
+static inline float rnn_sigmoid_float(float x)
+{
+    rnn_power p = rnn_exp(-fabsf(x));
+    float e = p.scale + p.scale * p.minus_one, one = 1.0f / (1.0f + e);
+
+    return x < 0 ? e * one : one;
+}
+
+/* (1 - e^-2|x|) / (1 + e^-2|x|) with the sign of x, without cancellation near 0 */
+static inline float rnn_tanh_float(float x)
+{
+    rnn_power p = rnn_exp(-2.0f * fabsf(x));
+    float less = p.scale * p.minus_one + (p.scale - 1.0f), t = -less / (2.0f + less);
+
+    return x < 0 ? -t : t;
+}
+
+static inline double rnn_sigmoid_double(double x)
+{
+    double e = exp(-fabs(x));
+
+    return x < 0 ? e / (1 + e) : 1 / (1 + e);
+}
+
+static inline double rnn_tanh_double(double x)
+{
+    return tanh(x);
+}
+
+#define real    float
+#define RNN(id) id##_float
+#include "backend/ref/ref_rnn_body.h"
+#undef real
+#undef RNN
+#define real    double
+#define RNN(id) id##_double
+#include "backend/ref/ref_rnn_body.h"
+#undef real
+#undef RNN
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "graph/ops/recurrent.h"
+
+#include <string.h>
+
+#include "base/status.h"
+
+/* ---- shapes ---- */
+
+static vecq_status check_shape(const vecq_op *op, size_t input, const char *what, unsigned rank,
+                               const int64_t *dims, vecq_error *err)
+{
+    const vecq_var *var = input < op->n_inputs ? op->inputs[input] : NULL;
+    vecq_var want = {.rank = rank};
+    char text[96], other[96];
+
+    if (var == NULL)
+        return VECQ_OK;
+    memcpy(want.dims, dims, rank * sizeof *dims);
+    if (!vecq_var_same_shape(var, &want))
+        return vecq_op_fail(err, "%s is %s, not %s", what, vecq_var_shape_text(var, text),
+                            vecq_var_shape_text(&want, other));
+    if (var->dtype != op->inputs[0]->dtype)
+        return vecq_op_fail(err, "%s is %s, not %s", what, vecq_dtype_name(var->dtype),
+                            vecq_dtype_name(op->inputs[0]->dtype));
+    return VECQ_OK;
+}
+
+vecq_status vecq_recurrent_check(const vecq_op *op, int64_t directions, int64_t hidden, int64_t gates,
+                                 size_t n_states, vecq_error *err)
+{
+    const vecq_var *x = op->inputs[0];
+    char text[96];
+    size_t i;
+
+    if (x->rank != 3 || !vecq_var_is_float(x))
+        return vecq_op_fail(err, "x is %s %s; it must be float, steps x batch x size",
+                            vecq_dtype_name(x->dtype), vecq_var_shape_text(x, text));
+    if (hidden < 1 || hidden > INT32_MAX)
+        return vecq_op_fail(err, "hidden_size is %lld", (long long)hidden);
+    {
+        const int64_t w[3] = {directions, gates * hidden, x->dims[2]}, r[3] = {directions, w[1], hidden};
+        const int64_t b[2] = {directions, 2 * w[1]}, state[3] = {directions, x->dims[1], hidden};
+
+        VECQ_TRY(check_shape(op, 1, "W", 3, w, err));
+        VECQ_TRY(check_shape(op, 2, "R", 3, r, err));
+        VECQ_TRY(check_shape(op, 3, "B", 2, b, err));
+        for (i = 0; i < n_states; i++)
+            VECQ_TRY(check_shape(op, 4 + i, i == 0 ? "initial_h" : "initial_c", 3, state, err));
+    }
+    return VECQ_OK;
+}
+
+/* ---- attributes ---- */
+
+static vecq_status check_activations(const vecq_node *node, const char *const *activations, size_t n,
+                                     vecq_error *err)
+{
+    const vecq_attr *attr = vecq_node_attr(node, "activations");
+    size_t i;
+
+    if (attr == NULL)
+        return VECQ_OK;
+    if (attr->type != VECQ_ATTR_STRINGS)
+        return vecq_op_fail(err, "attribute 'activations' must be a list of strings");
+    for (i = 0; i < attr->n; i++) {
+        const char *want = activations[i % n];
+        vecq_span have = attr->strings[i];
+
+        if (have.n != strlen(want) || memcmp(have.data, want, have.n) != 0)
+            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                                  "activation '%.*s' in place of %s is not covered",
+                                  have.n < 60 ? (int)have.n : 60, (const char *)have.data, want);
+    }
+    return VECQ_OK;
+}
+
+static vecq_status check_attributes(const vecq_node *node, const char *const *activations, size_t n,
+                                    vecq_error *err)
+{
+    VECQ_TRY(check_activations(node, activations, n, err));
+    if (vecq_node_attr(node, "clip") != NULL)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "attribute 'clip' is not covered");
+    if (vecq_node_attr_int(node, "input_forget", 0) != 0)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "attribute 'input_forget' is not covered");
+    return VECQ_OK;
+}
+
+/* ---- inputs ---- */
+
+static vecq_status transpose(vecq_lower *l, const vecq_node *node, vecq_var *x, const unsigned *perm,
+                             vecq_var **out, vecq_error *err)
+{
+    vecq_transpose_params params = {{0}};
+
+    memcpy(params.perm, perm, x->rank * sizeof *perm);
+    return vecq_program_op1(l->program, VECQ_OP_TRANSPOSE, vecq_node_label(node), x, &params, sizeof params,
+                            out, err);
+}
+
+/* Known to be zeros: exporters write them out. A parameter counts as what it is now. */
+static int is_zero(const vecq_var *var)
+{
+    const vecq_tensor *tensor = var->slotted != NULL ? &var->slotted->tensor : &var->constant;
+    size_t i;
+
+    if (tensor->dtype != VECQ_DT_FLOAT || tensor->count != var->count)
+        return 0;
+    for (i = 0; i < var->count; i++)
+        if (((const float *)tensor->data)[i] != 0)
+            return 0;
+    return 1;
+}
+
+/* Sequences as long as x, whatever batch the model was exported for. */
+static vecq_status check_lengths(const vecq_var *lengths, int64_t steps, vecq_error *err)
+{
+    const int32_t *values = lengths->constant.data;
+    size_t i;
+
+    if (lengths->kind != VECQ_VAR_CONSTANT || lengths->dtype != VECQ_DT_INT32)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                              "sequence_lens that are not known before run time are not covered");
+    for (i = 0; i < lengths->count; i++)
+        if (values[i] != steps)
+            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                                  "sequence_lens with %d of %lld steps are not covered", (int)values[i],
+                                  (long long)steps);
+    return VECQ_OK;
+}
+
+/* A state that keeps a batch of one serves every sequence. */
+static vecq_status read_state(vecq_lower *l, const vecq_node *node, vecq_recurrent *r, vecq_var *state,
+                              vecq_var **out, vecq_error *err)
+{
+    static const unsigned perm[3] = {1, 0, 2};
+    vecq_axis_params params = {.axis = 1};
+    int64_t batch = r->x->dims[1];
+    vecq_tensor tensor;
+    vecq_var *index;
+
+    if (state == NULL || is_zero(state)) {
+        *out = NULL;
+        return VECQ_OK;
+    }
+    if (state->rank == 3 && r->batch_first)
+        VECQ_TRY(transpose(l, node, state, perm, &state, err));
+    if (state->rank == 3 && state->dims[1] == 1 && batch > 1 && batch == l->batch) {
+        VECQ_TRY(vecq_tensor_create(VECQ_DT_INT64, 1, &batch, &tensor, err));
+        memset(tensor.data, 0, tensor.n_bytes);
+        VECQ_TRY(vecq_program_constant(l->program, vecq_node_label(node), &tensor, &index, err));
+        VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_GATHER, vecq_node_label(node), state, index, &params,
+                                  sizeof params, &state, err));
+    }
+    *out = state;
+    return VECQ_OK;
+}
+
+vecq_status vecq_recurrent_read(vecq_lower *l, const vecq_node *node, vecq_var *const *in,
+                                const char *const *activations, size_t n, unsigned n_states,
+                                vecq_recurrent *out, vecq_error *err)
+{
+    static const char *const directions[] = {"forward", "reverse", "bidirectional", NULL};
+    static const unsigned perm[3] = {1, 0, 2};
+    size_t n_in = node->n_inputs;
+    char text[96];
+    unsigned i;
+    int direction;
+
+    memset(out, 0, sizeof *out);
+    if (n_in < 3 || in[0] == NULL || in[1] == NULL || in[2] == NULL)
+        return vecq_op_fail(err, "an input is missing");
+    VECQ_TRY(check_attributes(node, activations, n, err));
+    VECQ_TRY(vecq_lower_attr_string(node, "direction", directions, &direction, err));
+    out->direction = (vecq_lstm_direction)direction;
+    out->directions = direction == VECQ_LSTM_BOTH ? 2 : 1;
+    if (in[2]->rank != 3)
+        return vecq_op_fail(err, "R is %s; it must have three dimensions", vecq_var_shape_text(in[2], text));
+    out->hidden = vecq_node_attr_int(node, "hidden_size", in[2]->dims[2]);
+    out->batch_first = vecq_node_attr_int(node, "layout", 0) != 0;
+    out->x = in[0];
+    if (in[0]->rank != 3)
+        return vecq_op_fail(err, "x is %s; it must have three dimensions", vecq_var_shape_text(in[0], text));
+    if (out->batch_first)
+        VECQ_TRY(transpose(l, node, in[0], perm, &out->x, err));
+    out->bias = n_in > 3 ? in[3] : NULL;
+    if (n_in > 4 && in[4] != NULL)
+        VECQ_TRY(check_lengths(in[4], out->x->dims[0], err));
+    for (i = 0; i < n_states; i++)
+        VECQ_TRY(read_state(l, node, out, n_in > 5 + i ? in[5 + i] : NULL, &out->state[i], err));
+    if (n_in > 7 && in[7] != NULL && !is_zero(in[7]))
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "peepholes (input P) are not covered");
+    return VECQ_OK;
+}
+
+vecq_status vecq_recurrent_output(vecq_lower *l, const vecq_node *node, const vecq_recurrent *r, vecq_var *y,
+                                  vecq_var *const *states, unsigned n_states, vecq_var **out, vecq_error *err)
+{
+    static const unsigned perm_y[4] = {2, 0, 1, 3}, perm_state[3] = {1, 0, 2};
+    size_t i;
+
+    for (i = 0; i < node->n_outputs && i < 1 + n_states; i++) {
+        out[i] = i == 0 ? y : states[i - 1];
+        if (r->batch_first && node->outputs[i] != NULL)
+            VECQ_TRY(transpose(l, node, out[i], i == 0 ? perm_y : perm_state, &out[i], err));
+    }
+    return VECQ_OK;
+}

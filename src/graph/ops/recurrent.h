@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the recurrent operators have in common when they are lowered. */
+#ifndef VECQ_GRAPH_OPS_RECURRENT_H
+#define VECQ_GRAPH_OPS_RECURRENT_H
+
+#include "graph/lower.h"
+
+/* A recurrent node of ONNX: its attributes, and its inputs in the layout of a program. */
+typedef struct vecq_recurrent {
+    vecq_lstm_direction direction;
+    int64_t hidden, directions;
+    int batch_first;    /* layout = 1 */
+    vecq_var *x;        /* [T, B, I] */
+    vecq_var *bias;     /* or NULL */
+    vecq_var *state[2]; /* initial h, c: [D, B, H], or NULL: zeros */
+} vecq_recurrent;
+
+/*
+ * Reads x, W, R, B, sequence_lens, initial_h and (n_states 2) initial_c of inputs 0 to 6.
+ * VECQ_ERR_UNSUPPORTED on other activations than `activations` (n of them for each direction), clip, and
+ * sequences that are not all as long as x.
+ */
+vecq_status vecq_recurrent_read(vecq_lower *l, const vecq_node *node, vecq_var *const *in,
+                                const char *const *activations, size_t n, unsigned n_states,
+                                vecq_recurrent *out, vecq_error *err);
+
+/* y [T, D, B, H] and states [D, B, H] as the node's outputs: transposed where the batch comes first. */
+vecq_status vecq_recurrent_output(vecq_lower *l, const vecq_node *node, const vecq_recurrent *r, vecq_var *y,
+                                  vecq_var *const *states, unsigned n_states, vecq_var **out,
+                                  vecq_error *err);
+
+/* The shapes x [T, B, I], w [D, gates * H, I], r [D, gates * H, H], b [D, 2 * gates * H], states [D, B, H].
+ */
+vecq_status vecq_recurrent_check(const vecq_op *op, int64_t directions, int64_t hidden, int64_t gates,
+                                 size_t n_states, vecq_error *err);
+
+#endif
