@@ -51,7 +51,9 @@ vecq_status vecq_trainer_say(vecq_trainer *t, vecq_train_event_kind kind, const 
     vecq_train_event event = event_now(t, kind);
 
     event.text = text;
-    vecq_log_text(t->log, t->step, kind == VECQ_TRAIN_WARNING ? "warning" : "message", text);
+    vecq_trainer_log(t, kind == VECQ_TRAIN_WARNING ? "warning" : "message");
+    vecq_log_text(t->log, "text", text);
+    vecq_trainer_log_end(t);
     return send(t, &event, err);
 }
 
@@ -93,8 +95,12 @@ static vecq_status evaluate(vecq_trainer *t, vecq_loader *loader, const char *wh
     event.done = out->correct;
     event.total = out->n;
     event.text = what;
-    vecq_log_evaluation(t->log, t->step, event.epoch, what, out->n, event.accuracy, event.loss,
-                        vecq_clock_seconds() - t->started);
+    vecq_trainer_log(t, "evaluation");
+    vecq_log_text(t->log, "data", what);
+    vecq_log_count(t->log, "samples", out->n);
+    vecq_log_real(t->log, "accuracy", event.accuracy);
+    vecq_log_real(t->log, "loss", event.loss);
+    vecq_trainer_log_end(t);
     return send(t, &event, err);
 }
 
@@ -133,7 +139,7 @@ static int stage_frozen(const vecq_trainer *t, uint64_t step)
 }
 
 /* Programs for this step, when they are not those of the step before. */
-static vecq_status enter_stage(vecq_trainer *t, uint64_t step, vecq_error *err)
+vecq_status vecq_trainer_enter(vecq_trainer *t, uint64_t step, vecq_error *err)
 {
     vecq_session *s = &t->session;
     unsigned bits = stage_bits(t, step);
@@ -181,12 +187,23 @@ static void show_average(vecq_trainer *t, double loss, const vecq_metrics *m)
     t->shown_accuracy += rate * (accuracy - t->shown_accuracy);
 }
 
+static void log_step(vecq_trainer *t, double loss)
+{
+    vecq_trainer_log(t, "step");
+    vecq_log_real(t->log, "loss", loss);
+    vecq_log_real(t->log, "mean_loss", t->shown_loss);
+    vecq_log_real(t->log, "mean_accuracy", t->shown_accuracy);
+    vecq_log_real(t->log, "lr", t->lr);
+    vecq_log_count(t->log, "bits", t->session.bits);
+    vecq_trainer_log_end(t);
+}
+
 static vecq_status one_step(vecq_trainer *t, vecq_error *err)
 {
     vecq_metrics metrics = {0};
     double loss, norm = 0;
 
-    VECQ_TRY(enter_stage(t, t->step, err));
+    VECQ_TRY(vecq_trainer_enter(t, t->step, err));
     t->lr = vecq_schedule_lr(&t->schedule, t->step);
     VECQ_TRY(vecq_session_step(&t->session, t->step, 0, &loss, &metrics, err));
     if (!isfinite(loss))
@@ -205,8 +222,7 @@ static vecq_status one_step(vecq_trainer *t, vecq_error *err)
         t->epoch_loss_n = 0;
     }
     if (t->step % t->log_every == 0)
-        vecq_log_step(t->log, t->step, (double)t->step / (double)t->epoch_steps, loss, t->shown_accuracy,
-                      t->lr, vecq_clock_seconds() - t->started);
+        log_step(t, loss);
     return VECQ_OK;
 }
 
@@ -260,7 +276,7 @@ static vecq_status start(vecq_trainer *t, vecq_error *err)
     t->average_every = vecq_schedule_interval(&r->average.every, t->epoch_steps);
     t->average_from = isfinite(r->average.swa) ? vecq_schedule_steps(r->average.swa, t->epoch_steps) : 0;
     t->best_accuracy = -1;
-    VECQ_TRY(enter_stage(t, 0, err));
+    VECQ_TRY(vecq_trainer_enter(t, 0, err));
     if (r->average.ema > 0 || isfinite(r->average.swa))
         VECQ_TRY(vecq_average_create(&t->average, t->session.stepper.params, t->session.stepper.n_params,
                                      r->average.ema, err));
@@ -312,6 +328,23 @@ static vecq_status run(vecq_trainer *t, vecq_train_result *result, vecq_error *e
     return finish(t, result, err);
 }
 
+static void log_result(vecq_trainer *t, const vecq_train_result *result)
+{
+    vecq_trainer_log(t, "result");
+    vecq_log_count(t->log, "bits", t->session.recipe->quantize.bits);
+    vecq_log_count(t->log, "act_bits", t->session.recipe->quantize.act_bits);
+    vecq_log_count(t->log, "seed", t->session.recipe->seed);
+    vecq_log_real(t->log, "test_accuracy", result->test_accuracy);
+    vecq_log_real(t->log, "test_loss", result->test_loss);
+    vecq_log_count(t->log, "test_samples", result->test_samples);
+    vecq_log_real(t->log, "holdout_accuracy", result->holdout_accuracy);
+    vecq_log_real(t->log, "start_accuracy", result->start_accuracy);
+    vecq_log_real(t->log, "file_accuracy", result->file_accuracy);
+    vecq_log_count(t->log, "file_bytes", result->file_bytes);
+    vecq_log_real(t->log, "train_loss", result->loss);
+    vecq_trainer_log_end(t);
+}
+
 static vecq_status train(vecq_trainer *t, const vecq_recipe *recipe, vecq_train_result *result,
                          vecq_error *err)
 {
@@ -330,7 +363,7 @@ static vecq_status train(vecq_trainer *t, const vecq_recipe *recipe, vecq_train_
     if (status == VECQ_OK) {
         vecq_train_event event = event_now(t, VECQ_TRAIN_DONE);
 
-        vecq_log_result(t->log, t->step, result);
+        log_result(t, result);
         send(t, &event, NULL);
     }
     return status;
@@ -360,7 +393,7 @@ vecq_status vecq_train(const vecq_recipe *recipe, const vecq_train_options *opti
     t->options = options;
     t->last_epoch_loss = NAN;
     status = train(t, recipe, &result, err);
-    vecq_log_close(t->log);
+    vecq_log_destroy(t->log);
     vecq_average_clear(&t->average);
     vecq_optimizer_destroy(t->optimizer);
     vecq_trainer_drop_best(t);

@@ -23,7 +23,7 @@ typedef struct vecq_trainer {
     uint64_t evaluated_at;
     double lr;
     int is_interrupted;
-    int has_warned; /* about a checkpoint that could not be written */
+    int has_warned; /* about a log that cannot be written */
 
     float **best; /* [store.n] copies of all stored tensors at the best evaluation; NULL: none */
     size_t n_best;
@@ -40,6 +40,8 @@ typedef struct vecq_trainer {
 vecq_status vecq_trainer_say(vecq_trainer *trainer, vecq_train_event_kind kind, const char *text,
                              vecq_error *err);
 
+/* Builds the programs for a step, when they are not those of the step before. */
+vecq_status vecq_trainer_enter(vecq_trainer *trainer, uint64_t step, vecq_error *err);
 /* The optimizer works on the parameters of the current stage; its state is kept from stage to stage. */
 vecq_status vecq_trainer_bind_optimizer(vecq_trainer *trainer, vecq_error *err);
 
@@ -47,7 +49,13 @@ vecq_status vecq_trainer_bind_optimizer(vecq_trainer *trainer, vecq_error *err);
 vecq_status vecq_trainer_checkpoint(vecq_trainer *trainer, vecq_error *err);
 /* Goes on from the checkpoint if that is asked for and there is one. */
 vecq_status vecq_trainer_resume(vecq_trainer *trainer, vecq_error *err);
+
+/* Opens the log (at the step where this process begins) and writes the record that says what runs. */
 vecq_status vecq_trainer_open_log(vecq_trainer *trainer, vecq_error *err);
+/* Begins a record with step, epoch and seconds; nothing without a log. vecq_log_...() may then be called. */
+void vecq_trainer_log(vecq_trainer *trainer, const char *event);
+/* Ends it. A log that cannot be written is a warning, once. */
+void vecq_trainer_log_end(vecq_trainer *trainer);
 
 /* The weights of the best evaluation so far. */
 vecq_status vecq_trainer_keep_best(vecq_trainer *trainer, double accuracy, vecq_error *err);
