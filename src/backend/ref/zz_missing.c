@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scaffolding while operators are being written; goes away with the last of them. */
+/* Scaffolding while operators are being written; goes away with the last of them. Last by name, so that linkers
+ * find what is written first in the static library. */
 #include "backend/ref/ref.h"
 #include "base/status.h"
 
