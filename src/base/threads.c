@@ -16,6 +16,9 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+#else
+#include <dlfcn.h>
+#include <string.h>
 #endif
 
 #include "base/status.h"
@@ -53,6 +56,11 @@ typedef struct threads_loop {
 /* Loops inside a loop run on the thread that asks: the outer one has the processors already. */
 static _Thread_local int threads_inside;
 
+void vecq_threads_single(void)
+{
+    threads_inside = 1;
+}
+
 static void threads_work(threads_loop *loop, unsigned thread)
 {
     size_t r;
@@ -85,6 +93,15 @@ static void threads_run(threads_loop *loop, unsigned threads)
     threads_work(loop, (unsigned)omp_get_thread_num());
 }
 
+unsigned vecq_threads_limit(unsigned n)
+{
+    int before = omp_get_max_threads();
+
+    if (n > 0 && (int)n != before)
+        omp_set_num_threads((int)n);
+    return before > 0 ? (unsigned)before : 1u;
+}
+
 #else
 
 typedef struct threads_worker {
@@ -115,6 +132,27 @@ static void threads_run(threads_loop *loop, unsigned threads)
     threads_work(loop, 0);
     for (i = 1; i < started; i++)
         pthread_join(worker[i].id, NULL);
+}
+
+typedef void (*threads_set_fn)(int);
+typedef int (*threads_get_fn)(void);
+
+/* Our loops do without OpenMP, but another library of the process may have brought its runtime along. */
+unsigned vecq_threads_limit(unsigned n)
+{
+    void *set = dlsym(RTLD_DEFAULT, "omp_set_num_threads"), *get = dlsym(RTLD_DEFAULT, "omp_get_max_threads");
+    threads_set_fn set_threads;
+    threads_get_fn get_threads;
+    int before;
+
+    if (set == NULL || get == NULL)
+        return 1;
+    memcpy(&set_threads, &set, sizeof set); /* ISO C has no cast from an object to a function */
+    memcpy(&get_threads, &get, sizeof get);
+    before = get_threads();
+    if (n > 0 && (int)n != before)
+        set_threads((int)n);
+    return before > 0 ? (unsigned)before : 1u;
 }
 
 #endif

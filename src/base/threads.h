@@ -19,11 +19,22 @@ unsigned vecq_threads_resolve(unsigned n);
  * vecq_threads_resolve(threads)). Ranges are handed out dynamically, so results must not depend on who got
  * what. With several threads all ranges run even when one fails; the failure of the lowest range is what is
  * returned, with its message in err. A loop inside a loop runs on one thread. The library starts threads here
- * only, and they hold no locks of it between calls.
+ * and in base/worker.h only, and they hold no locks of it between calls.
  */
 typedef vecq_status (*vecq_range_fn)(void *context, size_t begin, size_t end, unsigned thread,
                                      vecq_error *err);
 vecq_status vecq_parallel_for(size_t n, size_t grain, unsigned threads, vecq_range_fn body, void *context,
                               vecq_error *err);
+
+/* From now on loops that this thread asks for run on it alone: for threads that have their own share of the
+ * processors already. */
+void vecq_threads_single(void);
+
+/*
+ * For libraries that run OpenMP loops of their own (oneDNN): how many threads a loop started by this thread may
+ * use from now on. Returns what it was, to be given back. Without an OpenMP runtime in the process it does
+ * nothing and returns 1.
+ */
+unsigned vecq_threads_limit(unsigned n);
 
 #endif

@@ -32,6 +32,9 @@ typedef struct vecq_plan_item {
     const char *reason; /* why it stays float; NULL: it is quantized */
     int is_refused;     /* the reason is that the file format cannot express it */
 
+    /* Given by training, n_slices each (graph/slices.h); NULL: all is fitted. Borrowed. */
+    const float *lambdas, *steps;
+
     unsigned bits;
     const vecq_method_info *method;
     vecq_granularity granularity;

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "graph/slices.h"
 #include "quant/loss.h"
 
 #define BATCH        ((size_t)1 << 16) /* slices */
@@ -35,36 +36,19 @@ typedef struct tensor_job {
     slice_result total; /* sums; orientation and angle times weights */
 } tensor_job;
 
-/* Slice s covers [*begin, *begin + returned) of the matrix. */
-static size_t slice_range(const vecq_plan_item *item, size_t s, size_t *begin)
-{
-    size_t per_row, at, left;
-
-    if (item->group == 0) {
-        size_t length = item->count / item->n_slices;
-        *begin = s * length;
-        return length;
-    }
-    per_row = item->n_slices / item->layout.rows;
-    at = s % per_row * item->group;
-    left = item->layout.cols - at;
-    *begin = s / per_row * item->layout.cols + at;
-    return left < item->group ? left : item->group;
-}
-
 /* One slice: codes and figures; then its weights are replaced by the quantized ones, by way of *wq. That is
  * allocated only after the search for the step, which needs room itself, and given back when it is large. */
-static vecq_status quantize_slice(const tensor_job *job, const vecq_fit_options *fit, size_t s, float **wq,
+static vecq_status quantize_slice(const tensor_job *job, const vecq_slicing *slicing, size_t s, float **wq,
                                   vecq_error *err)
 {
     slice_result *result = &job->batch[s - job->first];
     vecq_slice slice;
     vecq_loss loss;
-    size_t at, n = slice_range(job->item, s, &at);
+    size_t at, n = vecq_slice_range(job->item, s, &at);
     float *w = job->matrix + at;
     void *codes = job->codes + at * job->code_bytes;
 
-    VECQ_TRY(vecq_quantize(fit, w, n, codes, &slice, err));
+    VECQ_TRY(vecq_slice_fit(slicing, s, w, n, slicing->threads, codes, &slice, err));
     if (*wq == NULL)
         *wq = vecq_alloc(job->longest, sizeof **wq);
     if (*wq == NULL)
@@ -88,19 +72,17 @@ static vecq_status quantize_slice(const tensor_job *job, const vecq_fit_options 
 static vecq_status quantize_slices(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
 {
     const tensor_job *job = context;
-    vecq_fit_options fit;
+    vecq_slicing slicing = {.item = job->item,
+                            .lambdas = job->item->lambdas,
+                            .steps = job->item->steps,
+                            .threads = job->item->n_slices == 1 ? job->options->threads : 1};
     vecq_status status = VECQ_OK;
     float *wq = NULL;
     size_t s;
 
     (void)thread;
-    vecq_fit_options_default(&fit);
-    fit.method = job->item->method;
-    fit.bits = job->item->bits;
-    fit.lambda = job->item->lambda;
-    fit.threads = job->item->n_slices == 1 ? job->options->threads : 1;
     for (s = job->first + begin; s < job->first + end && status == VECQ_OK; s++)
-        status = quantize_slice(job, &fit, s, &wq, err);
+        status = quantize_slice(job, &slicing, s, &wq, err);
     vecq_free(wq);
     return status;
 }
@@ -344,7 +326,7 @@ static vecq_status quantize_item(vecq_plan *plan, vecq_plan_item *item, const ve
     vecq_status status = load_matrix(item, &job.matrix, err);
 
     job.code_bytes = item->bits <= VECQ_PACKED_BITS_MAX ? 1 : 2;
-    job.longest = item->group > 0 ? item->group : item->count / item->n_slices;
+    job.longest = vecq_slice_longest(item);
     if (status == VECQ_OK) {
         job.codes = vecq_alloc(item->count, job.code_bytes);
         job.scales = vecq_alloc(item->n_slices, sizeof *job.scales);

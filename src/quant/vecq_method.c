@@ -53,7 +53,7 @@ static double vecq_method_lambda(const vecq_fit_options *options, vecq_error *er
 
 /* The decision step. A slice without spread takes twice its largest magnitude, which puts every weight at
  * +-1/2. */
-static vecq_status vecq_method_step(const vecq_fit_options *options, const float *w, size_t n,
+static vecq_status vecq_method_step(const vecq_fit_options *options, double lambda, const float *w, size_t n,
                                     const vecq_moments *m, double sigma, double *step, vecq_error *err)
 {
     double largest = fmax(fabs((double)m->min), fabs((double)m->max));
@@ -64,6 +64,8 @@ static vecq_status vecq_method_step(const vecq_fit_options *options, const float
         *step = 1.0;
     } else if (m->min == m->max) {
         *step = 2.0 * largest;
+    } else if (lambda > 0.0 && sigma > 0.0) {
+        *step = lambda * sigma;
     } else if (options->bits >= 2 && options->lambda == VECQ_LAMBDA_SEARCH) {
         VECQ_TRY(vecq_search_step(w, n, options->bits, options->threads, &found, err));
         *step = found.step;
@@ -115,26 +117,38 @@ static void vecq_method_steer(const float *w, size_t n, double step, unsigned bi
         kernels->steer_u16(w, n, 1.0 / step, bits, codes, sums);
 }
 
+static vecq_status vecq_method_set_step(const vecq_fit_options *options, double lambda, const float *w,
+                                        size_t n, const vecq_moments *m, vecq_slice *out, vecq_error *err)
+{
+    if (!m->finite)
+        return vecq_method_not_finite(w, n, err);
+    out->sigma = vecq_method_sigma(m, n);
+    VECQ_TRY(vecq_method_step(options, lambda, w, n, m, out->sigma, &out->step, err));
+    out->lambda = out->sigma > 0.0 ? out->step / out->sigma : 0.0;
+    return VECQ_OK;
+}
+
+static vecq_status vecq_method_set_scale(const vecq_moments *m, const vecq_projection *sums, vecq_slice *out,
+                                         vecq_error *err)
+{
+    /* A constant has alpha = 2|w|; said directly, no rounding of the sums comes between. */
+    double alpha = m->min == m->max ? 2.0 * fabs((double)m->min) : sums->vw / sums->vv;
+    double top = fmax(fabs(vecq_method_level(m->min, 1.0 / out->step, out->bits)),
+                      fabs(vecq_method_level(m->max, 1.0 / out->step, out->bits)));
+
+    return vecq_method_scale(alpha, top, &out->scale, err);
+}
+
 static vecq_status vecq_method_fit(const vecq_fit_options *options, const float *w, size_t n, void *codes,
                                    vecq_slice *out, vecq_error *err)
 {
-    unsigned bits = options->bits;
     vecq_projection sums;
     vecq_moments m;
-    double alpha, top;
 
     vecq_quantize_kernels_active()->moments(w, n, &m);
-    if (!m.finite)
-        return vecq_method_not_finite(w, n, err);
-    out->sigma = vecq_method_sigma(&m, n);
-    VECQ_TRY(vecq_method_step(options, w, n, &m, out->sigma, &out->step, err));
-    out->lambda = out->sigma > 0.0 ? out->step / out->sigma : 0.0;
-    vecq_method_steer(w, n, out->step, bits, codes, &sums);
-    /* A constant has alpha = 2|w|; said directly, no rounding of the sums comes between. */
-    alpha = m.min == m.max ? 2.0 * fabs((double)m.min) : sums.vw / sums.vv;
-    top = fmax(fabs(vecq_method_level(m.min, 1.0 / out->step, bits)),
-               fabs(vecq_method_level(m.max, 1.0 / out->step, bits)));
-    return vecq_method_scale(alpha, top, &out->scale, err);
+    VECQ_TRY(vecq_method_set_step(options, 0.0, w, n, &m, out, err));
+    vecq_method_steer(w, n, out->step, options->bits, codes, &sums);
+    return vecq_method_set_scale(&m, &sums, out, err);
 }
 
 static void vecq_method_encode(const vecq_slice *slice, const float *w, size_t n, void *codes)
@@ -162,4 +176,6 @@ const vecq_quantizer vecq_quantizer_vecq = {
     vecq_method_fit,
     vecq_method_encode,
     vecq_method_decode,
+    vecq_method_set_step,
+    vecq_method_set_scale,
 };

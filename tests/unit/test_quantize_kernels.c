@@ -12,7 +12,7 @@
 #include "kernels/quantize/quantize.h"
 #include "vecq/cpu.h"
 
-enum kind { MOMENTS, STEER, PROJECT, DECODE };
+enum kind { MOMENTS, STEER, PROJECT, DECODE, VALUES, STEP_GRADIENT };
 
 typedef struct kernel_row {
     const char *name;
@@ -466,12 +466,123 @@ static void test_decode(void **state)
         }
 }
 
+/* ---- the passes of training ---- */
+
+static void check_values(const vecq_quantize_kernels *table, const float *w, size_t n, double inv_step,
+                         unsigned bits, float scale, size_t misalign)
+{
+    static uint16_t codes[N_MAX];
+    static float buffer[N_MAX + 2 * GUARD];
+    float *wq = buffer + 16 + misalign, mark = -77.25f;
+    vecq_projection sums;
+    size_t i;
+
+    oracle_steer(w, n, inv_step, bits, codes, &sums);
+    for (i = 0; i < n + 2 * GUARD; i++)
+        buffer[i] = mark;
+    table->values(w, n, inv_step, bits, scale, wq);
+    for (i = 0; i < n; i++) {
+        float expected = (float)((double)scale * ((double)codes[i] - ldexp(1.0, (int)bits - 1) + 0.5));
+
+        if (memcmp(&expected, &wq[i], sizeof expected) != 0)
+            fail_msg("%s values: w %a inv_step %a scale %a bits %u gives %a, not %a", table->name,
+                     (double)w[i], inv_step, (double)scale, bits, (double)wq[i], (double)expected);
+    }
+    for (i = 0; i < 16; i++)
+        assert_true(wq[-1 - (ptrdiff_t)i] == mark && wq[n + i] == mark);
+}
+
+static void check_step_gradient(const vecq_quantize_kernels *table, const float *w, const float *g, size_t n,
+                                double inv_step, unsigned bits)
+{
+    static float gw[N_MAX + 1];
+    double half = ldexp(1.0, (int)bits - 1), want = 0.0, got = NAN;
+    size_t block, i;
+
+    gw[n] = -77.25f;
+    table->step_gradient(w, g, n, inv_step, bits, gw, &got);
+    assert_true(gw[n] == -77.25f);
+    for (block = 0; block < n; block += 4096) {
+        double lane[16] = {0};
+
+        for (i = block; i < n && i < block + 4096; i++) {
+            double x = w[i] == 0.0f ? 0.0 : (double)w[i] * fmin(inv_step, 0x1p600);
+            double v = fmax(fmin(floor(x), half - 1.0), -half) + 0.5;
+            int is_inside = x >= -half && x < half;
+            double t = is_inside ? v - x : v;
+
+            lane[i % 16] += t * (double)g[i];
+            if (gw[i] != (is_inside ? g[i] : 0.0f))
+                fail_msg("%s: gradient of w %a is %a for %a (inv_step %a, bits %u)", table->name,
+                         (double)w[i], (double)gw[i], (double)g[i], inv_step, bits);
+        }
+        want += oracle_tree(lane);
+    }
+    assert_same_double(got, want, table->name, "gradient of the step", n, bits);
+}
+
+static void test_training(void **state)
+{
+    static const float scales[] = {0.0f, 1.0f, 0.037f, 1e-40f};
+    static float data[N_MAX], gradient[N_MAX];
+    const vecq_quantize_kernels *table;
+    size_t level, s, f, t, turn = 0;
+    unsigned bits;
+    vecq_rng rng;
+
+    (void)state;
+    vecq_rng_seed(&rng, 5);
+    for (s = 0; s < COUNT(sizes); s++)
+        for (f = 0; f < COUNT(fills); f++) {
+            fills[f](data, sizes[s], &rng);
+            fill_gaussian(gradient, sizes[s], &rng);
+            for (bits = 1; bits <= 16; bits++, turn++) {
+                const float *w = fence_place(data, sizes[s], sizeof *data, turn % 17);
+
+                for (t = 0; t < COUNT(inv_steps); t++)
+                    if (sizes[s] < 100 || (turn + t) % 12 == 0)
+                        for (level = 0; each_level(&level, &table);) {
+                            check_values(table, w, sizes[s], inv_steps[t], bits, scales[(turn + t) % 4],
+                                         turn % 13);
+                            check_step_gradient(table, w, gradient, sizes[s], inv_steps[t], bits);
+                        }
+            }
+        }
+}
+
+/* The gradient may stand where the quantized weights' gradient stood, the values where the weights stood. */
+static void test_training_in_place(void **state)
+{
+    static float w[N_MAX], g[N_MAX], wq[N_MAX], gw[N_MAX], copy[N_MAX];
+    const vecq_quantize_kernels *table;
+    double a = 0, b = 0;
+    size_t level;
+    vecq_rng rng;
+
+    (void)state;
+    vecq_rng_seed(&rng, 6);
+    fill_gaussian(w, N_MAX, &rng);
+    fill_gaussian(g, N_MAX, &rng);
+    for (level = 0; each_level(&level, &table);) {
+        table->values(w, N_MAX, 30.0, 3, 0.03f, wq);
+        memcpy(copy, w, sizeof copy);
+        table->values(copy, N_MAX, 30.0, 3, 0.03f, copy);
+        assert_memory_equal(copy, wq, sizeof copy);
+        table->step_gradient(w, g, N_MAX, 30.0, 3, gw, &a);
+        memcpy(copy, g, sizeof copy);
+        table->step_gradient(w, copy, N_MAX, 30.0, 3, copy, &b);
+        assert_memory_equal(copy, gw, sizeof copy);
+        assert_true(a == b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_are_known), cmocka_unit_test(test_active_follows_mask),
         cmocka_unit_test(test_moments),        cmocka_unit_test(test_moments_finite),
         cmocka_unit_test(test_steer),          cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_training),       cmocka_unit_test(test_training_in_place),
     };
 
     return cmocka_run_group_tests(tests, fence_setup, NULL);

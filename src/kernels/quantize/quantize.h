@@ -48,6 +48,16 @@ typedef struct vecq_quantize_kernels {
     /* wq = scale * ((float)u - (2^(bits-1) - 0.5f)), one float subtraction (exact), one multiplication */
     void (*decode_u8)(const uint8_t *codes, size_t n, float scale, unsigned bits, float *wq);
     void (*decode_u16)(const uint16_t *codes, size_t n, float scale, unsigned bits, float *wq);
+    /* Steering and decoding at once, without codes: wq = scale * (float)(c + 1/2), the same float.
+     * bits 1..16; wq may be w. */
+    void (*values)(const float *w, size_t n, double inv_step, unsigned bits, float scale, float *wq);
+    /*
+     * Backward pass of a learned step s, wq = s * v (inv_step = 1/s): with x = (double)w * inv_step, inside
+     * the range (-2^(bits-1) <= x < 2^(bits-1)) gw = g and t = v - x; outside gw = 0 and t = v. *out = sum of
+     * t * (double)g; t and the product are each rounded once. bits 1..16; gw may be g.
+     */
+    void (*step_gradient)(const float *w, const float *g, size_t n, double inv_step, unsigned bits, float *gw,
+                          double *out);
 } vecq_quantize_kernels;
 
 /* The table of a level, or NULL when this build has none. `level` is a vecq_cpu_level. */

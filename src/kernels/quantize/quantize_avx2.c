@@ -212,6 +212,95 @@ static void quantize_decode_u16_avx2(const uint16_t *codes, size_t n, float scal
         wq[i] = scale * ((float)codes[i] - offset);
 }
 
+/* ---- training ---- */
+
+typedef struct quantize_grid4 {
+    __m256d inv_step, low, high;
+} quantize_grid4;
+
+QUANTIZE_BODY quantize_grid4 quantize_grid4_of(const quantize_grid *grid)
+{
+    quantize_grid4 g = {_mm256_set1_pd(grid->inv_step), _mm256_set1_pd(grid->low),
+                        _mm256_set1_pd(grid->high)};
+
+    return g;
+}
+
+/* v of x = w / step */
+QUANTIZE_BODY __m256d quantize_level4(const quantize_grid4 *s, __m256d x)
+{
+    return _mm256_add_pd(_mm256_floor_pd(_mm256_min_pd(_mm256_max_pd(x, s->low), s->high)),
+                         _mm256_set1_pd(0.5));
+}
+
+static void quantize_values_avx2(const float *w, size_t n, double inv_step, unsigned bits, float scale,
+                                 float *wq)
+{
+    quantize_grid grid = quantize_grid_of(inv_step, bits);
+    quantize_grid4 s = quantize_grid4_of(&grid);
+    __m128 scales = _mm_set1_ps(scale);
+    size_t i;
+    int q;
+
+    for (i = 0; n - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES) {
+        quantize_prefetch(w + i);
+        for (q = 0; q < QUANTIZE_QUARTERS; q++) {
+            size_t at = i + 4 * (size_t)q;
+            __m256d v = quantize_level4(&s, _mm256_mul_pd(quantize_load4(w + at), s.inv_step));
+
+            _mm_storeu_ps(wq + at, _mm_mul_ps(scales, _mm256_cvtpd_ps(v)));
+        }
+    }
+    for (; i < n; i++)
+        wq[i] = quantize_value(w[i], &grid, scale);
+}
+
+QUANTIZE_BODY void quantize_step_gradient4(const quantize_grid4 *s, const float *w, const float *g, float *gw,
+                                           __m256d *sum)
+{
+    __m128 f = _mm_loadu_ps(g);
+    __m256d x = _mm256_mul_pd(quantize_load4(w), s->inv_step), v = quantize_level4(s, x), t;
+    __m256d inside = _mm256_and_pd(_mm256_cmp_pd(x, s->low, _CMP_GE_OQ),
+                                   _mm256_cmp_pd(x, _mm256_sub_pd(_mm256_setzero_pd(), s->low), _CMP_LT_OQ));
+    __m256i wide = _mm256_castpd_si256(inside);
+    __m128i narrow =
+        _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(wide, _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6)));
+
+    t = _mm256_blendv_pd(v, _mm256_sub_pd(v, x), inside);
+    *sum = _mm256_add_pd(*sum, _mm256_mul_pd(t, _mm256_cvtps_pd(f)));
+    _mm_storeu_ps(gw, _mm_and_ps(f, _mm_castsi128_ps(narrow)));
+}
+
+static void quantize_step_gradient_avx2(const float *w, const float *g, size_t n, double inv_step,
+                                        unsigned bits, float *gw, double *out)
+{
+    quantize_grid grid = quantize_grid_of(inv_step, bits);
+    quantize_grid4 s = quantize_grid4_of(&grid);
+    double total = 0;
+    size_t i, j, end;
+    int q;
+
+    for (i = 0; i < n;) {
+        double lanes[VECQ_KERNEL_LANES];
+        __m256d sum[QUANTIZE_QUARTERS];
+
+        for (q = 0; q < QUANTIZE_QUARTERS; q++)
+            sum[q] = _mm256_setzero_pd();
+        end = quantize_block_end(i, n);
+        for (; end - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES) {
+            quantize_prefetch(w + i);
+            quantize_prefetch(g + i);
+            for (q = 0; q < QUANTIZE_QUARTERS; q++)
+                quantize_step_gradient4(&s, w + i + 4 * q, g + i + 4 * q, gw + i + 4 * q, &sum[q]);
+        }
+        quantize_spill(lanes, sum);
+        for (j = 0; i < end; i++, j++)
+            gw[i] = quantize_step_gradient_add(lanes, j, w[i], g[i], &grid);
+        total += quantize_tree(lanes);
+    }
+    *out = total;
+}
+
 const vecq_quantize_kernels vecq_quantize_kernels_avx2 = {
     "avx2",
     quantize_moments_avx2,
@@ -220,4 +309,6 @@ const vecq_quantize_kernels vecq_quantize_kernels_avx2 = {
     quantize_project_avx2,
     quantize_decode_u8_avx2,
     quantize_decode_u16_avx2,
+    quantize_values_avx2,
+    quantize_step_gradient_avx2,
 };

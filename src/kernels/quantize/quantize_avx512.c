@@ -243,6 +243,105 @@ static void quantize_decode_u16_avx512(const uint16_t *codes, size_t n, float sc
     }
 }
 
+/* ---- training ---- */
+
+QUANTIZE_BODY quantize_steer_state quantize_steer_begin(const quantize_grid *grid)
+{
+    quantize_steer_state s = {.inv_step = _mm512_set1_pd(grid->inv_step),
+                              .low = _mm512_set1_pd(grid->low),
+                              .high = _mm512_set1_pd(grid->high)};
+
+    return s;
+}
+
+QUANTIZE_BODY __m512 quantize_join(__m256 lo, __m256 hi)
+{
+    return _mm512_insertf32x8(_mm512_castps256_ps512(lo), hi, 1);
+}
+
+QUANTIZE_BODY __m512 quantize_values_step(const quantize_steer_state *s, const float *w, __mmask16 mask,
+                                          int full, __m512 scale)
+{
+    const __m512d magic = _mm512_set1_pd(QUANTIZE_MAGIC);
+    quantize_pair x = quantize_load16(w, mask, full);
+    __m256 lo = _mm512_cvtpd_ps(_mm512_sub_pd(quantize_level(s, x.lo), magic));
+    __m256 hi = _mm512_cvtpd_ps(_mm512_sub_pd(quantize_level(s, x.hi), magic));
+
+    return _mm512_mul_ps(scale, quantize_join(lo, hi));
+}
+
+static void quantize_values_avx512(const float *w, size_t n, double inv_step, unsigned bits, float scale,
+                                   float *wq)
+{
+    quantize_grid grid = quantize_grid_of(inv_step, bits);
+    quantize_steer_state s = quantize_steer_begin(&grid);
+    __m512 scales = _mm512_set1_ps(scale);
+    size_t i;
+
+    for (i = 0; n - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES) {
+        quantize_prefetch(w + i);
+        _mm512_storeu_ps(wq + i, quantize_values_step(&s, w + i, 0xffff, 1, scales));
+    }
+    if (i < n) {
+        __mmask16 mask = (__mmask16)((1u << (n - i)) - 1u);
+
+        _mm512_mask_storeu_ps(wq + i, mask, quantize_values_step(&s, w + i, mask, 0, scales));
+    }
+}
+
+/* One half of a group of 16: adds to the sum, returns which elements are inside. */
+QUANTIZE_BODY __mmask8 quantize_step_gradient8(const quantize_steer_state *s, __m512d w, __m512d g,
+                                               __m512d *sum)
+{
+    __m512d x = _mm512_mul_pd(w, s->inv_step);
+    __m512d v = _mm512_sub_pd(quantize_level(s, w), _mm512_set1_pd(QUANTIZE_MAGIC));
+    __mmask8 inside = _mm512_cmp_pd_mask(x, s->low, _CMP_GE_OQ) &
+                      _mm512_cmp_pd_mask(x, _mm512_sub_pd(_mm512_setzero_pd(), s->low), _CMP_LT_OQ);
+
+    *sum = _mm512_add_pd(*sum, _mm512_mul_pd(_mm512_mask_sub_pd(v, inside, v, x), g));
+    return inside;
+}
+
+QUANTIZE_BODY __m512 quantize_step_gradient16(const quantize_steer_state *s, const float *w, const float *g,
+                                              __mmask16 mask, int full, quantize_pair *sum)
+{
+    quantize_pair x = quantize_load16(w, mask, full), d = quantize_load16(g, mask, full);
+    __m512 f = full ? _mm512_loadu_ps(g) : _mm512_maskz_loadu_ps(mask, g);
+    __mmask8 lo = quantize_step_gradient8(s, x.lo, d.lo, &sum->lo);
+    __mmask8 hi = quantize_step_gradient8(s, x.hi, d.hi, &sum->hi);
+
+    return _mm512_maskz_mov_ps((__mmask16)((unsigned)lo | (unsigned)hi << 8), f);
+}
+
+/* Beyond a short group g is 0, and so is what is added: +0 or -0, which changes no sum that began at +0. */
+static void quantize_step_gradient_avx512(const float *w, const float *g, size_t n, double inv_step,
+                                          unsigned bits, float *gw, double *out)
+{
+    quantize_grid grid = quantize_grid_of(inv_step, bits);
+    quantize_steer_state s = quantize_steer_begin(&grid);
+    double total = 0;
+    size_t i, end;
+
+    for (i = 0; i < n;) {
+        quantize_pair sum = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+
+        end = quantize_block_end(i, n);
+        for (; end - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES) {
+            quantize_prefetch(w + i);
+            quantize_prefetch(g + i);
+            _mm512_storeu_ps(gw + i, quantize_step_gradient16(&s, w + i, g + i, 0xffff, 1, &sum));
+        }
+        if (i < end) {
+            __mmask16 mask = (__mmask16)((1u << (end - i)) - 1u);
+
+            _mm512_mask_storeu_ps(gw + i, mask, quantize_step_gradient16(&s, w + i, g + i, mask, 0, &sum));
+        }
+        i = end;
+        total += quantize_tree_avx512(sum);
+    }
+    *out = total;
+}
+
 const vecq_quantize_kernels vecq_quantize_kernels_avx512 = {
     "avx512",
     quantize_moments_avx512,
@@ -251,4 +350,6 @@ const vecq_quantize_kernels vecq_quantize_kernels_avx512 = {
     quantize_project_avx512,
     quantize_decode_u8_avx512,
     quantize_decode_u16_avx512,
+    quantize_values_avx512,
+    quantize_step_gradient_avx512,
 };

@@ -110,6 +110,22 @@ static inline int32_t quantize_project_add(quantize_projection_lanes *lanes, siz
     return c;
 }
 
+/* The two passes of training, element by element. */
+static inline float quantize_value(float w, const quantize_grid *grid, float scale)
+{
+    return scale * ((float)quantize_code(w, grid) + 0.5f);
+}
+
+static inline float quantize_step_gradient_add(double lanes[VECQ_KERNEL_LANES], size_t j, float w, float g,
+                                               const quantize_grid *grid)
+{
+    double x = (double)w * grid->inv_step, v = (double)quantize_code(w, grid) + 0.5;
+    int is_inside = x >= grid->low && x < -grid->low;
+
+    lanes[j] += (is_inside ? v - x : v) * (double)g;
+    return is_inside ? g : 0.0f;
+}
+
 /* Sum of the lanes in the order of the contract. */
 static inline double quantize_tree(const double lane[VECQ_KERNEL_LANES])
 {

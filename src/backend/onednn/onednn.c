@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Engine, layouts, and which function plans which op. */
+#include "backend/onednn/onednn.h"
+
+#include <stdio.h>
+
+#include "backend/onednn/onednn_private.h"
+#include "base/alloc.h"
+#include "base/status.h"
+#include "base/threads.h"
+
+static const vecq_onednn_plan_fn plan_functions[VECQ_OP_COUNT] = {
+    [VECQ_OP_CONV] = vecq_onednn_plan_conv,
+};
+
+const char *vecq_onednn_version(char text[32])
+{
+    const dnnl_version_t *v = dnnl_version();
+
+    snprintf(text, 32, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+    return text;
+}
+
+static void engine_close(void *engine)
+{
+    vecq_onednn *e = engine;
+
+    if (e == NULL)
+        return;
+    vecq_dnnl_pool_clear(&e->pool);
+    if (e->attr != NULL)
+        dnnl_primitive_attr_destroy(e->attr);
+    if (e->stream != NULL)
+        dnnl_stream_destroy(e->stream);
+    if (e->make.engine != NULL)
+        dnnl_engine_destroy(e->make.engine);
+    vecq_free(e);
+}
+
+static dnnl_status_t engine_make(vecq_onednn *e)
+{
+    dnnl_status_t status = dnnl_engine_create(&e->make.engine, dnnl_cpu, 0);
+
+    if (status == dnnl_success)
+        status = dnnl_stream_create(&e->stream, e->make.engine, dnnl_stream_default_flags);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_create(&e->attr);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_scratchpad_mode(e->attr, dnnl_scratchpad_mode_user);
+    e->make.attr = e->attr;
+    return status;
+}
+
+static vecq_status engine_open(unsigned threads, void **engine, vecq_error *err)
+{
+    vecq_onednn *e = vecq_calloc(1, sizeof *e);
+    dnnl_status_t status;
+
+    *engine = NULL;
+    if (e == NULL)
+        return vecq_error_memory(err, sizeof *e);
+    e->threads = threads;
+    status = engine_make(e);
+    if (status != dnnl_success) {
+        char version[32];
+
+        engine_close(e);
+        return vecq_error_set(err, status == dnnl_out_of_memory ? VECQ_ERR_MEMORY : VECQ_ERR_UNSUPPORTED,
+                              "%s gives no CPU engine (status %d)", vecq_onednn_version(version), status);
+    }
+    *engine = e;
+    return VECQ_OK;
+}
+
+/* An op whose floats are not all float32 is none of ours; integers (labels, indices) are the family's affair.
+ */
+static int is_single(const vecq_op *op)
+{
+    size_t i;
+
+    for (i = 0; i < op->n_inputs; i++)
+        if (op->inputs[i] != NULL && op->inputs[i]->dtype == VECQ_DT_DOUBLE)
+            return 0;
+    return op->n_outputs > 0 && op->outputs[0]->dtype == VECQ_DT_FLOAT;
+}
+
+static vecq_status engine_plan(void *engine, vecq_planner *planner, const vecq_op *op, int *taken,
+                               vecq_error *err)
+{
+    vecq_onednn *e = engine;
+    vecq_onednn_plan_fn plan = plan_functions[op->kind];
+    vecq_status status;
+    unsigned before;
+
+    *taken = 0;
+    if (plan == NULL || !is_single(op))
+        return VECQ_OK;
+    before = vecq_threads_limit(e->threads);
+    status = plan(e, planner, op, taken, err);
+    vecq_threads_limit(before);
+    return status;
+}
+
+/* ---- layouts ---- */
+
+static int layout_same(const void *a, const void *b)
+{
+    return a == b; /* descriptors of one engine are interned */
+}
+
+static void layout_free(void *layout)
+{
+    (void)layout; /* they die with the pool */
+}
+
+static size_t layout_bytes(const void *layout)
+{
+    return vecq_dnnl_md_bytes(layout);
+}
+
+static dnnl_status_t layout_pair(vecq_onednn *e, const vecq_dnnl_md **from, const vecq_dnnl_md **to)
+{
+    if (*from == NULL)
+        return vecq_dnnl_md_plain(&e->pool, vecq_dnnl_md_rank(*to), vecq_dnnl_md_dims(*to), from);
+    if (*to == NULL)
+        return vecq_dnnl_md_plain(&e->pool, vecq_dnnl_md_rank(*from), vecq_dnnl_md_dims(*from), to);
+    return dnnl_success;
+}
+
+/* Between views of different rank (an image as [N, C, 1, W]) the way leads over the plain layout. */
+static vecq_status layout_convert(void *engine, vecq_planner *planner, const vecq_var *var, vecq_slot from,
+                                  const void *from_layout, vecq_slot to, const void *to_layout,
+                                  vecq_error *err)
+{
+    vecq_onednn *e = engine;
+    const vecq_dnnl_md *a = from_layout, *b = to_layout;
+    dnnl_primitive_desc_t pd = NULL;
+    unsigned before;
+    vecq_status status;
+    vecq_slot middle;
+
+    if (a != NULL && b != NULL && vecq_dnnl_md_rank(a) != vecq_dnnl_md_rank(b)) {
+        VECQ_TRY(vecq_planner_scratch(planner, vecq_dtype_bytes(var->dtype, var->count), &middle, err));
+        VECQ_TRY(layout_convert(engine, planner, var, from, a, middle, NULL, err));
+        return layout_convert(engine, planner, var, middle, NULL, to, b, err);
+    }
+    before = vecq_threads_limit(e->threads);
+    status = vecq_onednn_check(layout_pair(e, &a, &b), "layout", NULL, err);
+    if (status == VECQ_OK)
+        status = vecq_onednn_check(vecq_dnnl_reorder(&e->make, a, b, &pd), "reorder", NULL, err);
+    if (status == VECQ_OK) {
+        vecq_onednn_arg args[] = {
+            {.kind = DNNL_ARG_FROM, .access = VECQ_ONEDNN_SLOT_READ, .slot = from, .md = a},
+            {.kind = DNNL_ARG_TO, .access = VECQ_ONEDNN_SLOT_WRITE, .slot = to, .md = b},
+        };
+
+        status = vecq_onednn_step(e, planner, NULL, pd, args, 2, err);
+    }
+    if (pd != NULL)
+        dnnl_primitive_desc_destroy(pd);
+    vecq_threads_limit(before);
+    return status;
+}
+
+const vecq_backend vecq_backend_onednn = {.name = "onednn",
+                                          .open = engine_open,
+                                          .close = engine_close,
+                                          .plan = engine_plan,
+                                          .layout_same = layout_same,
+                                          .layout_free = layout_free,
+                                          .convert = layout_convert,
+                                          .layout_bytes = layout_bytes};

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the oneDNN backend. A layout of the planner is a vecq_dnnl_md of the engine's pool; a plain
+ * value has none. An op is planned in this order: describe the operands as they were produced, make the
+ * primitive descriptor (this is where oneDNN may decline: then nothing has been added and the op is left to
+ * the next backend), ask the planner for slots in the layouts the descriptor wants, add the step.
+ */
+#ifndef VECQ_BACKEND_ONEDNN_ONEDNN_PRIVATE_H
+#define VECQ_BACKEND_ONEDNN_ONEDNN_PRIVATE_H
+
+#include "backend/onednn/dnnl_shim.h"
+#include "backend/onednn/onednn.h"
+#include "backend/planner.h"
+
+#define VECQ_ONEDNN_ARGS 24u
+
+typedef struct vecq_onednn {
+    vecq_dnnl_maker make; /* engine, and the attribute "scratchpad by the user" */
+    dnnl_primitive_attr_t attr;
+    dnnl_stream_t stream;
+    vecq_dnnl_pool pool;
+    unsigned threads;
+} vecq_onednn;
+
+typedef vecq_status (*vecq_onednn_plan_fn)(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
+                                           int *taken, vecq_error *err);
+
+/* ---- for planning ---- */
+
+/* VECQ_OK for dnnl_success. Sets *declined (and returns VECQ_OK) when the library has no implementation for
+ * what it was asked for. */
+vecq_status vecq_onednn_check(dnnl_status_t status, const char *what, int *declined, vecq_error *err);
+
+/* float32, and neither empty nor of more dimensions than the library has. NULL: no. */
+int vecq_onednn_takes(const vecq_var *var);
+/* Whether anybody wants this output. */
+int vecq_onednn_is_used(const vecq_var *var);
+
+/* As it was produced: its layout, or the plain one of its shape. */
+vecq_status vecq_onednn_produced(vecq_onednn *e, const vecq_planner *planner, const vecq_var *var,
+                                 const vecq_dnnl_md **out, vecq_error *err);
+vecq_status vecq_onednn_plain(vecq_onednn *e, const vecq_var *var, const vecq_dnnl_md **out, vecq_error *err);
+/* Shape of a variable with the layout left open. */
+vecq_status vecq_onednn_any(vecq_onednn *e, const vecq_var *var, const vecq_dnnl_md **out, vecq_error *err);
+
+/* What an argument of a primitive is to the planner. */
+typedef enum vecq_onednn_access {
+    VECQ_ONEDNN_READ,       /* in the layout that the primitive wants */
+    VECQ_ONEDNN_READ_PLAIN, /* plain, whatever the primitive calls it (a transposed view) */
+    VECQ_ONEDNN_WRITE,      /* a variable nobody wants becomes scratch */
+    VECQ_ONEDNN_WRITE_PLAIN,
+    VECQ_ONEDNN_SLOT_READ, /* of a slot that is there already */
+    VECQ_ONEDNN_SLOT_WRITE
+} vecq_onednn_access;
+
+typedef struct vecq_onednn_arg {
+    int kind; /* DNNL_ARG_... */
+    vecq_onednn_access access;
+    const vecq_var *var;    /* NULL (omitted bias): the argument is left out */
+    int over;               /* WRITE: DNNL_ARG_... of the operand whose memory may be taken, or 0 */
+    vecq_slot slot;         /* SLOT_...; set for the others */
+    const vecq_dnnl_md *md; /* SLOT_... of a reorder; NULL: what the primitive wants */
+} vecq_onednn_arg;
+
+/* Adds the step of a primitive: slots for its arguments, scratchpad, memory objects. op NULL: a conversion.
+ */
+vecq_status vecq_onednn_step(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
+                             const_dnnl_primitive_desc_t pd, const vecq_onednn_arg *args, size_t n,
+                             vecq_error *err);
+
+/* The end of most planning functions: `made` is what the maker of *pd returned. Declined: *taken stays 0.
+ * Otherwise adds the step and sets *taken. Destroys the descriptor. */
+vecq_status vecq_onednn_finish(vecq_onednn *e, vecq_planner *planner, const vecq_op *op, dnnl_status_t made,
+                               dnnl_primitive_desc_t pd, const vecq_onednn_arg *args, size_t n, int *taken,
+                               vecq_error *err);
+
+/* Layouts as the planner knows them: NULL for a plain one. */
+const void *vecq_onednn_layout(const vecq_dnnl_md *md);
+
+/* ---- op families ---- */
+
+vecq_status vecq_onednn_plan_conv(vecq_onednn *e, vecq_planner *planner, const vecq_op *op, int *taken,
+                                  vecq_error *err);
+vecq_status vecq_onednn_plan_conv_grad_input(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
+                                             int *taken, vecq_error *err);
+vecq_status vecq_onednn_plan_conv_grad_weight(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
+                                              int *taken, vecq_error *err);
+
+#endif

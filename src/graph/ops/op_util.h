@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Short forms for gradient and lowering functions that put an op together from others. */
+#ifndef VECQ_GRAPH_OPS_OP_UTIL_H
+#define VECQ_GRAPH_OPS_OP_UTIL_H
+
+#include <string.h>
+
+#include "base/status.h"
+#include "graph/gradient.h"
+#include "graph/lower.h"
+
+/* Ops of the backward pass with one output. */
+static inline vecq_status vecq_grad_op1(vecq_gradient *g, const vecq_op *op, vecq_op_kind kind, vecq_var *a,
+                                        const void *params, size_t params_bytes, vecq_var **out,
+                                        vecq_error *err)
+{
+    vecq_op *made;
+
+    VECQ_TRY(vecq_gradient_op(g, op, kind, &a, 1, params, params_bytes, 0, &made, err));
+    *out = made->outputs[0];
+    return VECQ_OK;
+}
+
+static inline vecq_status vecq_grad_op2(vecq_gradient *g, const vecq_op *op, vecq_op_kind kind, vecq_var *a,
+                                        vecq_var *b, const void *params, size_t params_bytes, vecq_var **out,
+                                        vecq_error *err)
+{
+    vecq_var *inputs[2] = {a, b};
+    vecq_op *made;
+
+    VECQ_TRY(vecq_gradient_op(g, op, kind, inputs, 2, params, params_bytes, 0, &made, err));
+    *out = made->outputs[0];
+    return VECQ_OK;
+}
+
+/* x * factor, by a constant of one element. */
+static inline vecq_status vecq_grad_scale(vecq_gradient *g, const vecq_op *op, vecq_var *x, double factor,
+                                          vecq_var **out, vecq_error *err)
+{
+    vecq_var *constant;
+
+    VECQ_TRY(vecq_program_fill(g->program, "factor", x->dtype, 0, NULL, factor, &constant, err));
+    return vecq_grad_op2(g, op, VECQ_OP_MUL, x, constant, NULL, 0, out, err);
+}
+
+/* x under another shape. */
+static inline vecq_status vecq_grad_reshape(vecq_gradient *g, const vecq_op *op, vecq_var *x, unsigned rank,
+                                            const int64_t *dims, vecq_var **out, vecq_error *err)
+{
+    vecq_shape_params shape = {.rank = rank};
+
+    if (rank > 0)
+        memcpy(shape.dims, dims, rank * sizeof *dims);
+    return vecq_grad_op1(g, op, VECQ_OP_RESHAPE, x, &shape, sizeof shape, out, err);
+}
+
+/* The same for lowering; nothing is made when the shape stays. */
+static inline vecq_status vecq_lower_to_shape(vecq_lower *l, const char *name, vecq_var *x, unsigned rank,
+                                              const int64_t *dims, vecq_var **out, vecq_error *err)
+{
+    vecq_shape_params shape = {.rank = rank};
+
+    if (x->rank == rank && (rank == 0 || memcmp(x->dims, dims, rank * sizeof *dims) == 0)) {
+        *out = x;
+        return VECQ_OK;
+    }
+    if (rank > 0)
+        memcpy(shape.dims, dims, rank * sizeof *dims);
+    return vecq_program_op1(l->program, VECQ_OP_RESHAPE, name, x, &shape, sizeof shape, out, err);
+}
+
+/* x kind factor, by a constant of one element. */
+static inline vecq_status vecq_lower_with_number(vecq_lower *l, vecq_op_kind kind, const char *name,
+                                                 vecq_var *x, double number, vecq_var **out, vecq_error *err)
+{
+    vecq_var *constant;
+
+    VECQ_TRY(vecq_program_fill(l->program, "number", x->dtype, 0, NULL, number, &constant, err));
+    return vecq_program_op2(l->program, kind, name, x, constant, NULL, 0, out, err);
+}
+
+#endif
