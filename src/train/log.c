@@ -114,7 +114,8 @@ static vecq_status log_keep(const char *path, vecq_span bytes, uint64_t step, si
         const uint8_t *begin = bytes.data + at, *end = memchr(begin, '\n', bytes.n - at);
         uint64_t own;
 
-        if (*begin != '{' || (end != NULL && end[-1] != '}'))
+        /* After a power failure the unfinished end may be zeros. */
+        if ((*begin != '{' && (*begin != '\0' || end != NULL || at == 0)) || (end != NULL && end[-1] != '}'))
             return vecq_error_set(
                 err, VECQ_ERR_FORMAT,
                 "%s:%zu: this is no JSON line, so this is no log to go on with; name another file", path,
