@@ -6,6 +6,7 @@
 #include "graph/lower.h"
 
 #include <fnmatch.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/status.h"
@@ -60,8 +61,11 @@ static lower_mark *mark_of(const vecq_value *value)
 
 static vecq_status fail_at(vecq_error *err, const vecq_node *node, vecq_status status)
 {
-    if (status != VECQ_OK)
-        vecq_error_prefix(err, "%s '%s'", node->op_type, vecq_node_label(node));
+    char prefix[160];
+
+    snprintf(prefix, sizeof prefix, "%s '%.100s'", node->op_type, vecq_node_label(node));
+    if (status != VECQ_OK && err != NULL && strncmp(err->message, prefix, strlen(prefix)) != 0)
+        vecq_error_prefix(err, "%s", prefix); /* an op of the same name has not said so already */
     return status;
 }
 
@@ -119,7 +123,8 @@ static void find_norms(const vecq_node *node)
 
     if (vecq_node_is(node, "BatchNormalization"))
         for (i = 1; i < node->n_inputs && i < 5; i++)
-            set_role(node->inputs[i], i < 3 ? ROLE_NORM : ROLE_STATE);
+            if (node->inputs[i] != NULL && node->inputs[i]->constant != NULL) /* computed ones are no parameters */
+                set_role(node->inputs[i], i < 3 ? ROLE_NORM : ROLE_STATE);
     if (vecq_node_is(node, "InstanceNormalization") || vecq_node_is(node, "LayerNormalization"))
         for (i = 1; i < node->n_inputs && i < 3; i++)
             set_role(node->inputs[i], ROLE_NORM);

@@ -418,3 +418,16 @@ vecq_status vecq_model_save(vecq_model *model, const char *path, const vecq_save
     return vecq_document_save(&model->doc, path, options, model->edit.expectations,
                               model->edit.n_expectations, out, err);
 }
+
+#include "onnx/trained.h"
+vecq_ir *vecq_model_graph(vecq_model *model)
+{
+    return &model->doc.ir;
+}
+vecq_span vecq_model_metadata(const vecq_model *model, const char *key)
+{
+    vecq_span none = {NULL, 0};
+    (void)model;
+    (void)key;
+    return none;
+}

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "train/preprocessing.h"
+#include "train/recipe_private.h"
 #include "train/session.h"
 
 typedef struct evaluation {

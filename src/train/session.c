@@ -93,7 +93,7 @@ static vecq_status train_loader(vecq_session *s, vecq_error *err)
     options.shuffle = r->data.shuffle;
     options.drop_last = 1;
     options.limit = (size_t)r->data.limit;
-    options.augment = 1;
+    options.augment = info->kind == VECQ_DATASET_IMAGES;
     options.augmentation.pad = r->augment.pad;
     options.augmentation.random_crop = r->augment.crop;
     options.augmentation.flip = r->augment.flip;
