@@ -21,6 +21,8 @@ if(OpenMP_C_FOUND)
 else()
     set(VECQ_PC_LIBS_PRIVATE "-pthread -lm")
 endif()
+list(JOIN YAML_LDFLAGS " " yaml_flags)
+string(PREPEND VECQ_PC_LIBS_PRIVATE "${yaml_flags} ")
 configure_file(${CMAKE_SOURCE_DIR}/cmake/vecq.pc.in ${CMAKE_BINARY_DIR}/vecq.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/vecq.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

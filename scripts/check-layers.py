@@ -27,6 +27,7 @@ LIBRARIES = [  # header, who may include it
     (r"(oneapi/)?dnnl", r"src/backend/onednn/"),
     (r"cuda|cudnn|cublas", r"src/backend/cuda/"),
     (r"mpi\.h$", r"src/train/"),
+    (r"yaml\.h$", r"src/train/recipe_yaml\.c$"),
     (r"immintrin\.h$|x86intrin\.h$", r"_(avx2|avx512|x86)\.[ch]$"),
     (r"arm_neon\.h$", r"_neon\.[ch]$"),
 ]
