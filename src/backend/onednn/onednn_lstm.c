@@ -204,8 +204,7 @@ static vecq_status lstm_describe(lstm_plan *p, vecq_error *err)
     VECQ_TRY(md_tagged(e, dnnl_tnc, 3, y, &p->md.y, err));
     VECQ_TRY(md_tagged(e, dnnl_ldnc, 4, state, &p->md.hn, err));
     p->md.cn = p->md.hn;
-    if (p->op->n_inputs > 5 && (p->op->inputs[4] != NULL || p->op->inputs[5] != NULL))
-        p->md.h0 = p->md.c0 = p->md.hn;
+    p->md.h0 = p->md.c0 = p->md.hn; /* zeros too: without them 2.6 makes the gradient of R from garbage */
     VECQ_TRY(md_tagged(e, dnnl_ldgo, 4, bias, &p->md.b, err));
     VECQ_TRY(md_tagged(e, dnnl_format_tag_any, 5, w, &p->md.w, err));
     VECQ_TRY(md_tagged(e, dnnl_format_tag_any, 5, r, &p->md.r, err));
@@ -265,10 +264,10 @@ static vecq_status lstm_prepare(lstm_plan *p, const_dnnl_primitive_desc_t pd, ve
     VECQ_TRY(add_reorder(p, p->w, writes[0], w, &p->slot_w, err));
     VECQ_TRY(add_reorder(p, p->r, writes[1], r, &p->slot_r, err));
     p->slot_b = writes[2];
-    for (i = 4; i < 6 && p->md.h0 != NULL; i++) {
+    for (i = 4; i < 6; i++) {
         vecq_slot *slot = i == 4 ? &p->slot_h0 : &p->slot_c0;
 
-        if (op->inputs[i] != NULL)
+        if (i < op->n_inputs && op->inputs[i] != NULL)
             VECQ_TRY(vecq_planner_input(p->planner, op->inputs[i], NULL, NULL, slot, err));
         else
             VECQ_TRY(add_zeros(p, p->md.h0, slot, err));
@@ -276,13 +275,11 @@ static vecq_status lstm_prepare(lstm_plan *p, const_dnnl_primitive_desc_t pd, ve
     return VECQ_OK;
 }
 
-/* An argument for a slot; ignored without a descriptor. */
-static void put(vecq_onednn_arg *args, size_t *n, int kind, const vecq_dnnl_md *md, vecq_slot slot,
-                int is_output)
+/* An argument for a slot. */
+static void put(vecq_onednn_arg *args, size_t *n, int kind, vecq_slot slot, int is_output)
 {
-    if (md != NULL)
-        args[(*n)++] = (vecq_onednn_arg){
-            .kind = kind, .access = is_output ? VECQ_ONEDNN_SLOT_WRITE : VECQ_ONEDNN_SLOT_READ, .slot = slot};
+    args[(*n)++] = (vecq_onednn_arg){
+        .kind = kind, .access = is_output ? VECQ_ONEDNN_SLOT_WRITE : VECQ_ONEDNN_SLOT_READ, .slot = slot};
 }
 
 static void put_var(vecq_onednn_arg *args, size_t *n, int kind, vecq_onednn_access access,
@@ -294,11 +291,11 @@ static void put_var(vecq_onednn_arg *args, size_t *n, int kind, vecq_onednn_acce
 static void put_weights(const lstm_plan *p, vecq_onednn_arg *args, size_t *n)
 {
     put_var(args, n, DNNL_ARG_SRC_LAYER, VECQ_ONEDNN_READ_PLAIN, p->op->inputs[0]);
-    put(args, n, DNNL_ARG_SRC_ITER, p->md.h0, p->slot_h0, 0);
-    put(args, n, DNNL_ARG_SRC_ITER_C, p->md.c0, p->slot_c0, 0);
-    put(args, n, DNNL_ARG_WEIGHTS_LAYER, p->md.w, p->slot_w, 0);
-    put(args, n, DNNL_ARG_WEIGHTS_ITER, p->md.r, p->slot_r, 0);
-    put(args, n, DNNL_ARG_BIAS, p->md.b, p->slot_b, 0);
+    put(args, n, DNNL_ARG_SRC_ITER, p->slot_h0, 0);
+    put(args, n, DNNL_ARG_SRC_ITER_C, p->slot_c0, 0);
+    put(args, n, DNNL_ARG_WEIGHTS_LAYER, p->slot_w, 0);
+    put(args, n, DNNL_ARG_WEIGHTS_ITER, p->slot_r, 0);
+    put(args, n, DNNL_ARG_BIAS, p->slot_b, 0);
 }
 
 /* ---- forward ---- */
@@ -317,7 +314,7 @@ static vecq_status forward_steps(lstm_plan *p, const_dnnl_primitive_desc_t pd, i
         put_var(args, &n, DNNL_ARG_DST_LAYER, VECQ_ONEDNN_WRITE_PLAIN, op->outputs[0]);
     } else {
         VECQ_TRY(vecq_planner_scratch(p->planner, vecq_dnnl_md_bytes(p->md.y), &joined, err));
-        put(args, &n, DNNL_ARG_DST_LAYER, p->md.y, joined, 1);
+        put(args, &n, DNNL_ARG_DST_LAYER, joined, 1);
     }
     put_var(args, &n, DNNL_ARG_DST_ITER, VECQ_ONEDNN_WRITE_PLAIN, op->outputs[1]);
     put_var(args, &n, DNNL_ARG_DST_ITER_C, VECQ_ONEDNN_WRITE_PLAIN, op->outputs[2]);
@@ -409,20 +406,18 @@ static vecq_status backward_steps(lstm_plan *p, const_dnnl_primitive_desc_t pd, 
     if (p->directions == 1)
         put_var(args, &n, DNNL_ARG_DST_LAYER, VECQ_ONEDNN_READ_PLAIN, op->inputs[N_IN]);
     else
-        put(args, &n, DNNL_ARG_DST_LAYER, p->md.y, vecq_onednn_memo_of(p->e, op->forward)->slot, 0);
+        put(args, &n, DNNL_ARG_DST_LAYER, vecq_onednn_memo_of(p->e, op->forward)->slot, 0);
     put_var(args, &n, DNNL_ARG_DST_ITER, VECQ_ONEDNN_READ_PLAIN, op->inputs[N_IN + 1]);
     put_var(args, &n, DNNL_ARG_DST_ITER_C, VECQ_ONEDNN_READ_PLAIN, op->inputs[N_IN + 2]);
     put_var(args, &n, DNNL_ARG_WORKSPACE, VECQ_ONEDNN_READ, op->inputs[N_IN + 3]);
-    put(args, &n, DNNL_ARG_DIFF_DST_LAYER, p->md.y, dy, 0);
-    put(args, &n, DNNL_ARG_DIFF_DST_ITER, p->md.hn, dh, 0);
-    put(args, &n, DNNL_ARG_DIFF_DST_ITER_C, p->md.cn, dc, 0);
+    put(args, &n, DNNL_ARG_DIFF_DST_LAYER, dy, 0);
+    put(args, &n, DNNL_ARG_DIFF_DST_ITER, dh, 0);
+    put(args, &n, DNNL_ARG_DIFF_DST_ITER_C, dc, 0);
     put_var(args, &n, DNNL_ARG_DIFF_SRC_LAYER, VECQ_ONEDNN_WRITE_PLAIN, op->outputs[0]);
-    if (p->md.h0 != NULL) {
-        put_var(args, &n, DNNL_ARG_DIFF_SRC_ITER, VECQ_ONEDNN_WRITE_PLAIN, op->outputs[4]);
-        put_var(args, &n, DNNL_ARG_DIFF_SRC_ITER_C, VECQ_ONEDNN_WRITE_PLAIN, op->outputs[5]);
-    }
+    put_var(args, &n, DNNL_ARG_DIFF_SRC_ITER, VECQ_ONEDNN_WRITE_PLAIN, op->outputs[4]);
+    put_var(args, &n, DNNL_ARG_DIFF_SRC_ITER_C, VECQ_ONEDNN_WRITE_PLAIN, op->outputs[5]);
     for (i = 0; i < 3; i++)
-        put(args, &n, kinds[i], md[i], slot[i], 1);
+        put(args, &n, kinds[i], slot[i], 1);
     VECQ_TRY(vecq_onednn_step(p->e, p->planner, op, pd, args, n, err));
     return weight_gradients(p, md, slot, err);
 }
