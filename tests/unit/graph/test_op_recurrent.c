@@ -138,7 +138,7 @@ static void add_tensor(model_build *b, const char *name, unsigned rank, const in
 {
     size_t n = pr_count(rank, dims), i;
     float *values = calloc(n, sizeof *values);
-    int64_t turned[3] = {dims[1], dims[0], dims[2]};
+    int64_t turned[3] = {dims[1], dims[0], rank == 3 ? dims[2] : 0};
 
     for (i = 0; i < n; i++) {
         size_t at = i; /* [d][n][h] is element [n][d][h] where the batch comes first */
