@@ -95,8 +95,10 @@ VECQ_ONEDNN_PLAN(norm_grad)
              .var = op->outputs[0],
              .over = DNNL_ARG_DIFF_DST},
             {.kind = DNNL_ARG_DIFF_SCALE, .access = VECQ_ONEDNN_WRITE, .var = op->outputs[1]},
-            {.kind = DNNL_ARG_DIFF_SHIFT, .access = VECQ_ONEDNN_WRITE, .var = op->outputs[2]}};
+            {.kind = DNNL_ARG_DIFF_SHIFT, .access = VECQ_ONEDNN_WRITE, .var = op->outputs[2]},
+            {.kind = DNNL_ARG_SHIFT, .var = op->inputs[2]}}; /* any vector */
 
-        return vecq_onednn_finish(e, planner, op, made, pd, args, 8, taken, err);
+        return vecq_onednn_finish(e, planner, op, made, pd, args, VECQ_DNNL_NORM_BACKWARD_SHIFT ? 9 : 8,
+                                  taken, err);
     }
 }

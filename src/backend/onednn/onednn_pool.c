@@ -45,6 +45,8 @@ static int pool_window(const vecq_pool_params *p, const vecq_var *x, const vecq_
         win->dilation[i] = p->dilation[i] - 1;
         win->pad_begin[i] = p->pad_begin[i];
         win->pad_end[i] = end_padding(p, i, x->dims[2 + i], y->dims[2 + i], is_max);
+        if (p->dilation[i] > 1 && (p->pad_begin[i] > 0 || win->pad_end[i] > 0))
+            return 0; /* windows may meet no element */
         if (win->pad_begin[i] < 0 || win->pad_begin[i] >= extent || win->pad_end[i] < 0 ||
             win->pad_end[i] >= extent)
             return 0;
