@@ -104,25 +104,30 @@ static int log_step_of(const uint8_t *p, const uint8_t *end, uint64_t *step)
     return 0;
 }
 
-/* Length of what is kept of a log. */
+/* Length of what is kept of a log. All of it is looked at first: nobody else's file may be cut. */
 static vecq_status log_keep(const char *path, vecq_span bytes, uint64_t step, size_t *keep, vecq_error *err)
 {
     size_t at = 0, line = 1;
+    int cut = 0;
 
     *keep = 0;
     while (at < bytes.n) {
         const uint8_t *begin = bytes.data + at, *end = memchr(begin, '\n', bytes.n - at);
+        /* After a power failure the unfinished end may be zeros. */
+        int starts = *begin == '{' || (*begin == '\0' && end == NULL && at > 0);
         uint64_t own;
 
-        if (*begin != '{' || (end != NULL && end[-1] != '}'))
+        if (!starts || (end != NULL && end[-1] != '}'))
             return vecq_error_set(
                 err, VECQ_ERR_FORMAT,
                 "%s:%zu: this is no JSON line, so this is no log to go on with; name another file", path,
                 line);
-        if (end == NULL || (log_step_of(begin, end, &own) && own > step))
+        if (end == NULL)
             return VECQ_OK;
+        cut = cut || (log_step_of(begin, end, &own) && own > step);
         at = (size_t)(end - bytes.data) + 1;
-        *keep = at;
+        if (!cut)
+            *keep = at;
         line++;
     }
     return VECQ_OK;

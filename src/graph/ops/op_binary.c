@@ -87,7 +87,7 @@ vecq_status vecq_op_sub_gradient(vecq_gradient *g, const vecq_op *op, vecq_error
     VECQ_TRY(vecq_gradient_add_broadcast(g, op->inputs[0], dy, err));
     if (!vecq_gradient_wanted(g, op->inputs[1]))
         return VECQ_OK;
-    VECQ_TRY(vecq_grad_scale(g, op, dy, -1, &db, err));
+    VECQ_TRY(vecq_grad_op1(g, op, VECQ_OP_NEG, dy, NULL, 0, &db, err));
     return vecq_gradient_add_broadcast(g, op->inputs[1], db, err);
 }
 
@@ -115,7 +115,7 @@ vecq_status vecq_op_div_gradient(vecq_gradient *g, const vecq_op *op, vecq_error
     if (!vecq_gradient_wanted(g, op->inputs[1]))
         return VECQ_OK;
     VECQ_TRY(vecq_grad_op2(g, op, VECQ_OP_MUL, da, op->outputs[0], NULL, 0, &db, err));
-    VECQ_TRY(vecq_grad_scale(g, op, db, -1, &db, err));
+    VECQ_TRY(vecq_grad_op1(g, op, VECQ_OP_NEG, db, NULL, 0, &db, err));
     return vecq_gradient_add_broadcast(g, op->inputs[1], db, err);
 }
 
@@ -240,8 +240,7 @@ static vecq_status lower_binary(vecq_lower *l, const vecq_node *node, vecq_op_ki
 {
     vecq_var *b;
 
-    if (node->n_inputs != 2 || in[0] == NULL || in[1] == NULL)
-        return vecq_op_fail(err, "it takes two inputs");
+    VECQ_TRY(vecq_lower_need(node, in, 2, 2, err));
     VECQ_TRY(lower_old_operand(l, node, in[0], in[1], &b, err));
     return vecq_program_op2(l->program, kind, vecq_node_label(node), in[0], b, NULL, 0, &out[0], err);
 }
@@ -264,8 +263,9 @@ vecq_status vecq_lower_pow(vecq_lower *l, const vecq_node *node, vecq_var *const
     double exponent;
     size_t n;
 
-    if (node->n_inputs == 2 && in[0] != NULL && in[1] != NULL && in[1]->count == 1 && in[1]->rank <= 1 &&
-        in[1]->kind == VECQ_VAR_CONSTANT && in[1]->dtype != in[0]->dtype) {
+    VECQ_TRY(vecq_lower_need(node, in, 2, 2, err));
+    if (in[1]->count == 1 && in[1]->rank <= 1 && in[1]->kind == VECQ_VAR_CONSTANT &&
+        in[1]->dtype != in[0]->dtype) {
         VECQ_TRY(vecq_lower_floats(in[1], "the exponent", &exponent, 1, &n, err));
         return vecq_lower_with_number(l, VECQ_OP_POW, vecq_node_label(node), in[0], exponent, &out[0], err);
     }
@@ -278,11 +278,7 @@ static vecq_status lower_chain(vecq_lower *l, const vecq_node *node, vecq_op_kin
 {
     size_t i;
 
-    for (i = 0; i < node->n_inputs; i++)
-        if (in[i] == NULL)
-            return vecq_op_fail(err, "input %zu is missing", i);
-    if (node->n_inputs == 0)
-        return vecq_op_fail(err, "it takes at least one input");
+    VECQ_TRY(vecq_lower_need(node, in, node->n_inputs > 0 ? node->n_inputs : 1, SIZE_MAX, err));
     out[0] = in[0];
     for (i = 1; i < node->n_inputs; i++)
         VECQ_TRY(

@@ -184,8 +184,7 @@ static vecq_status lower_reduce(vecq_lower *l, const vecq_node *node, vecq_op_ki
     vecq_var *x;
     int is_noop = 0;
 
-    if (node->n_inputs < 1 || in[0] == NULL)
-        return vecq_op_fail(err, "the input is missing");
+    VECQ_TRY(vecq_lower_need(node, in, 1, 2, err));
     VECQ_TRY(lower_axes(node, in, &params, &is_noop, err));
     x = in[0];
     if (before == VECQ_OP_MUL)
@@ -223,8 +222,7 @@ vecq_status vecq_lower_expand(vecq_lower *l, const vecq_node *node, vecq_var *co
     unsigned i;
     size_t n;
 
-    if (node->n_inputs != 2 || in[0] == NULL || in[1] == NULL)
-        return vecq_op_fail(err, "the shape is missing");
+    VECQ_TRY(vecq_lower_need(node, in, 2, 2, err));
     VECQ_TRY(vecq_lower_ints(in[1], "shape", list, VECQ_MAX_RANK, &n, err));
     params.rank = in[0]->rank > n ? in[0]->rank : (unsigned)n;
     for (i = 0; i < params.rank; i++) { /* from the last axis */

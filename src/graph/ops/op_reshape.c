@@ -58,20 +58,28 @@ static vecq_status lower_to_shape(vecq_lower *l, const vecq_node *node, vecq_var
                             out, err);
 }
 
-/*
- * The target shape of Reshape: 0 copies a dimension (unless allowzero), one -1 takes what is left.
- *
- * A reshape that keeps a batch of one: models exported for one image at a time have the 1 of their batch
- * written into constant shapes. When the graph runs at another batch, and a shape that begins with 1 is short
- * by exactly that factor, its first dimension is the batch.
- */
-static vecq_status reshape_target(const vecq_lower *l, const vecq_var *x, int allow_zero,
-                                  vecq_shape_params *params, vecq_error *err)
+/* The model was written for one image at a time, and the graph runs at another batch. */
+static int batch_was_one(const vecq_lower *l)
 {
-    size_t known = 1, count;
-    unsigned a, open = VECQ_MAX_RANK;
-    char text[96];
+    const vecq_graph *graph = l->ir->main;
+    size_t i;
 
+    if (l->batch > 1)
+        for (i = 0; i < graph->n_inputs; i++)
+            if (graph->inputs[i]->is_typed && graph->inputs[i]->rank > 0 && graph->inputs[i]->dims[0] == 1)
+                return 1;
+    return 0;
+}
+
+/* 0 copies a dimension (unless allowzero). *open: place of the one -1, or rank; *known: product of the
+ * others. */
+static vecq_status reshape_read(const vecq_var *x, int allow_zero, vecq_shape_params *params, unsigned *open,
+                                size_t *known, vecq_error *err)
+{
+    unsigned a;
+
+    *open = params->rank;
+    *known = 1;
     for (a = 0; a < params->rank; a++) {
         int64_t *dim = &params->dims[a];
 
@@ -80,26 +88,51 @@ static vecq_status reshape_target(const vecq_lower *l, const vecq_var *x, int al
                 return vecq_op_fail(err, "dimension %u of the shape is 0, but the input has rank %u", a,
                                     x->rank);
             *dim = x->dims[a];
-        } else if (*dim == -1 && open == VECQ_MAX_RANK) {
-            open = a;
+        } else if (*dim == -1 && *open == params->rank) {
+            *open = a;
             continue;
         } else if (*dim < 0) {
             return vecq_op_fail(err, "dimension %u of the shape is %lld", a, (long long)*dim);
         }
-        if (!vecq_mul_size(known, (size_t)*dim, &known))
+        if (!vecq_mul_size(*known, (size_t)*dim, known))
             return vecq_op_fail(err, "the shape has too many elements");
     }
-    if (open != VECQ_MAX_RANK) {
-        if (known == 0 || x->count % known != 0)
-            return vecq_op_fail(err, "the %zu elements of %s do not fit a shape of a multiple of %zu",
-                                x->count, vecq_var_shape_text(x, text), known);
-        params->dims[open] = (int64_t)(x->count / known);
+    return VECQ_OK;
+}
+
+/*
+ * The target shape of Reshape.
+ *
+ * A reshape that keeps a batch of one: models exported for one image at a time have the 1 of their batch
+ * written into constant shapes. When the graph runs at another batch, and a shape that begins with 1 is short
+ * by exactly that factor, its first dimension is the batch; likewise when it has a -1 that would otherwise
+ * swallow the batch and the model declares a batch of one.
+ */
+static vecq_status reshape_target(const vecq_lower *l, const vecq_var *x, int allow_zero,
+                                  vecq_shape_params *params, vecq_error *err)
+{
+    int begins_with_one = params->rank > 0 && params->dims[0] == 1 && l->batch > 1;
+    size_t known, count;
+    unsigned open;
+    char text[96];
+
+    VECQ_TRY(reshape_read(x, allow_zero, params, &open, &known, err));
+    if (open == params->rank) { /* a count that still differs is for the shape function to name */
+        if (known != x->count && begins_with_one && vecq_mul_size(known, (size_t)l->batch, &count) &&
+            count == x->count)
+            params->dims[0] = l->batch;
         return VECQ_OK;
     }
-    if (known != x->count && l->batch > 1 && params->rank > 0 && params->dims[0] == 1 &&
-        vecq_mul_size(known, (size_t)l->batch, &count) && count == x->count)
+    if (begins_with_one && x->rank > 0 && x->dims[0] % l->batch == 0 && batch_was_one(l) &&
+        vecq_mul_size(known, (size_t)l->batch, &count)) {
         params->dims[0] = l->batch;
-    return VECQ_OK; /* a count that still differs is for the shape function to name */
+        known = count;
+    }
+    if (known == 0 || x->count % known != 0)
+        return vecq_op_fail(err, "the %zu elements of %s do not fit a shape of a multiple of %zu", x->count,
+                            vecq_var_shape_text(x, text), known);
+    params->dims[open] = (int64_t)(x->count / known);
+    return VECQ_OK;
 }
 
 vecq_status vecq_lower_reshape(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,

@@ -54,6 +54,20 @@ static inline vecq_status vecq_grad_reshape(vecq_gradient *g, const vecq_op *op,
     return vecq_grad_op1(g, op, VECQ_OP_RESHAPE, x, &shape, sizeof shape, out, err);
 }
 
+/* The first n inputs of a node must be there; more than `most` are not understood. */
+static inline vecq_status vecq_lower_need(const vecq_node *node, vecq_var *const *in, size_t n, size_t most,
+                                          vecq_error *err)
+{
+    size_t i;
+
+    if (node->n_inputs < n || node->n_inputs > most)
+        return vecq_op_fail(err, "%zu inputs; it takes %zu to %zu", node->n_inputs, n, most);
+    for (i = 0; i < n; i++)
+        if (in[i] == NULL)
+            return vecq_op_fail(err, "input %zu is missing", i);
+    return VECQ_OK;
+}
+
 /* The same for lowering; nothing is made when the shape stays. */
 static inline vecq_status vecq_lower_to_shape(vecq_lower *l, const char *name, vecq_var *x, unsigned rank,
                                               const int64_t *dims, vecq_var **out, vecq_error *err)

@@ -20,3 +20,4 @@
     }
 #include "graph/ops.def"
 #undef VECQ_OP
+

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "fail_alloc.h"
 #include "train/recipe.h"
+#include "unit/train/corpus.h"
 
 static vecq_recipe parse(const char *text)
 {
@@ -520,6 +521,36 @@ static void what_yaml_may_not_do(void **state)
     free(big);
 }
 
+static void load_one(const char *path, const char *name)
+{
+    vecq_error err = VECQ_ERROR_INIT;
+    vecq_recipe recipe;
+    vecq_status status = vecq_recipe_load(path, &recipe, &err);
+
+    if (strncmp(name, "ok_", 3) == 0 && status != VECQ_OK)
+        fail_msg("%s", err.message);
+    if (strncmp(name, "bad_", 4) == 0 && status != VECQ_ERR_FORMAT)
+        fail_msg("%s was accepted", path);
+    vecq_recipe_clear(&recipe);
+    if (strncmp(name, "set_", 4) == 0) {
+        FILE *file = fopen(path, "r");
+        char line[200];
+
+        memset(&err, 0, sizeof err);
+        assert_true(file != NULL && fgets(line, sizeof line, file) != NULL);
+        fclose(file);
+        assert_ok(vecq_recipe_defaults(&recipe, &err), &err);
+        set(&recipe, line);
+        vecq_recipe_clear(&recipe);
+    }
+}
+
+static void the_corpus(void **state)
+{
+    (void)state;
+    assert_true(for_each_in_corpus("recipe", load_one) >= 23);
+}
+
 static void files(void **state)
 {
     vecq_error err = VECQ_ERROR_INIT;
@@ -680,6 +711,7 @@ int main(void)
         cmocka_unit_test(wrong_values),
         cmocka_unit_test(what_yaml_may_not_do),
         cmocka_unit_test(files),
+        cmocka_unit_test(the_corpus),
         cmocka_unit_test(impossible_wishes),
         cmocka_unit_test(fine_tuning_needs_three_settings),
         cmocka_unit_test(out_of_memory),

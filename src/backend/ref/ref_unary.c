@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Functions of one number, and their gradients: functions of dy and x (or y). */
+#include <tgmath.h>
+
+#include "backend/ref/ref.h"
+#include "base/status.h"
+#include "base/threads.h"
+
+#define GRAIN 16384u
+
+/* n elements; p has the values a and b of the op, 0 when it has no parameters. */
+typedef void (*map_fn)(const void *x, const void *dy, void *y, size_t n, const vecq_unary_params *p);
+
+#define MAP1(name, type, expression)                                                                         \
+    static void name(const void *src, const void *src_dy, void *dst, size_t n, const vecq_unary_params *p)   \
+    {                                                                                                        \
+        typedef type real;                                                                                   \
+        const real *xs = src, a = (real)p->a, b = (real)p->b;                                                \
+        real *ys = dst;                                                                                      \
+        size_t i;                                                                                            \
+        (void)src_dy;                                                                                        \
+        (void)a;                                                                                             \
+        (void)b;                                                                                             \
+        for (i = 0; i < n; i++) {                                                                            \
+            const real x = xs[i];                                                                            \
+            ys[i] = (real)(expression);                                                                      \
+        }                                                                                                    \
+    }
+
+#define MAP2(name, type, expression)                                                                         \
+    static void name(const void *src, const void *src_dy, void *dst, size_t n, const vecq_unary_params *p)   \
+    {                                                                                                        \
+        typedef type real;                                                                                   \
+        const real *xs = src, *dys = src_dy, a = (real)p->a, b = (real)p->b;                                 \
+        real *ys = dst;                                                                                      \
+        size_t i;                                                                                            \
+        (void)a;                                                                                             \
+        (void)b;                                                                                             \
+        for (i = 0; i < n; i++) {                                                                            \
+            const real x = xs[i], dy = dys[i];                                                               \
+            ys[i] = (real)(expression);                                                                      \
+        }                                                                                                    \
+    }
+
+typedef struct mapping {
+    map_fn f;
+    const char *x, *dy;
+    char *y;
+    size_t element;
+    vecq_unary_params params;
+} mapping;
+
+static vecq_status map_range(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
+{
+    const mapping *m = context;
+    size_t at = begin * m->element;
+
+    (void)thread;
+    (void)err;
+    m->f(m->x + at, m->dy != NULL ? m->dy + at : NULL, m->y + at, end - begin, &m->params);
+    return VECQ_OK;
+}
+
+static vecq_status run(const vecq_ref_call *call, map_fn f32, map_fn f64)
+{
+    const vecq_op *op = call->op;
+    const vecq_var *y = op->outputs[0];
+    mapping m = {.y = call->out[0]};
+
+    if (call->out[0] == NULL)
+        return VECQ_OK;
+    m.x = call->in[op->n_inputs - 1];
+    m.dy = op->n_inputs > 1 ? call->in[0] : NULL;
+    m.f = y->dtype == VECQ_DT_DOUBLE ? f64 : f32;
+    m.element = y->dtype == VECQ_DT_DOUBLE ? sizeof(double) : sizeof(float);
+    if (op->params != NULL)
+        m.params = *(const vecq_unary_params *)op->params;
+    return vecq_parallel_for(y->count, GRAIN, call->run->threads, map_range, &m, call->err);
+}
+
+#define UNARY_OF(MAP, stem, expression)                                                                      \
+    MAP(stem##_f32, float, expression)                                                                       \
+    MAP(stem##_f64, double, expression)                                                                      \
+    vecq_status vecq_ref_##stem(const vecq_ref_call *call)                                                   \
+    {                                                                                                        \
+        return run(call, stem##_f32, stem##_f64);                                                            \
+    }
+#define UNARY(stem, expression)      UNARY_OF(MAP1, stem, expression)
+#define UNARY_GRAD(stem, expression) UNARY_OF(MAP2, stem, expression)
+
+/* Comparisons are such that what is not a number stays so: training must not hide it. */
+UNARY(relu, x < 0 ? 0 : x)
+UNARY(leaky_relu, x < 0 ? a * x : x)
+UNARY(clip, x<a ? a : x> b ? b : x)
+/* exp of a negative number only: it cannot overflow */
+UNARY(sigmoid, x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)))
+UNARY(tanh, tanh(x))
+UNARY(elu, x > 0 ? b * x : b * a * expm1(x))
+UNARY(hard_sigmoid, a *x + b < 0 ? 0 : a * x + b > 1 ? 1 : a * x + b)
+UNARY(hard_swish, x <= -3 ? 0 : x >= 3 ? x : x * (x + 3) / 6)
+UNARY(erf, erf(x))
+UNARY(softplus, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))
+UNARY(exp, exp(x))
+UNARY(log, log(x))
+UNARY(sqrt, sqrt(x))
+UNARY(neg, -x)
+UNARY(abs, fabs(x))
+UNARY(reciprocal, 1 / x)
+UNARY(floor, floor(x))
+UNARY(ceil, ceil(x))
+UNARY(round, rint(x)) /* halves to even */
+UNARY(sign, x > 0 ? 1 : x < 0 ? -1 : x)
+
+/* x stands for the result where the gradient is written with it: relu, sigmoid, tanh. */
+UNARY_GRAD(relu_grad, x > 0 ? dy : 0)
+UNARY_GRAD(sigmoid_grad, dy *x *(1 - x))
+UNARY_GRAD(tanh_grad, dy *(1 - x * x))
+UNARY_GRAD(leaky_relu_grad, x < 0 ? a * dy : dy)
+UNARY_GRAD(clip_grad, x > a && x < b ? dy : 0)
+UNARY_GRAD(elu_grad, x > 0 ? b * dy : b * a * dy * exp(x))
+UNARY_GRAD(hard_sigmoid_grad, a *x + b > 0 && a * x + b < 1 ? a * dy : 0)
+UNARY_GRAD(hard_swish_grad, x <= -3 ? 0 : x >= 3 ? dy : dy * (2 * x + 3) / 6)
+UNARY_GRAD(erf_grad, dy *(real)1.12837916709551257390 * exp(-x * x)) /* 2 / sqrt(pi) */
