@@ -40,6 +40,8 @@ typedef struct vecq_const {
     const void *origin; /* document object */
     /* dense little-endian copy into dst[vecq_dtype_bytes(dtype, count)] */
     vecq_status (*read)(const struct vecq_const *constant, void *dst, vecq_error *err);
+    /* the values as float where they are known better than dtype can hold them; NULL: read() converted */
+    vecq_status (*read_f32)(const struct vecq_const *constant, float *dst, vecq_error *err);
 } vecq_const;
 
 vecq_status vecq_const_read(const vecq_const *constant, void *dst, vecq_error *err);

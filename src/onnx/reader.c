@@ -552,6 +552,34 @@ int64_t vecq_document_opset(const vecq_message *message, uint32_t field, const c
     return version;
 }
 
+vecq_span vecq_document_metadata(const vecq_document *doc, const char *key)
+{
+    vecq_span found = {NULL, 0};
+    size_t i;
+
+    for (i = 0; i < doc->model->n_fields; i++) {
+        const vecq_field *field = &doc->model->fields[i];
+        vecq_span rest = field->payload, name = {NULL, 0}, value = {(const uint8_t *)"", 0};
+        vecq_wire_field f;
+
+        if (field->number != ONNX_MODEL_METADATA_PROPS || field->is_dropped)
+            continue;
+        if (field->child != NULL) {
+            name = vecq_message_bytes(field->child, ONNX_ENTRY_KEY);
+            value = vecq_message_bytes(field->child, ONNX_ENTRY_VALUE);
+        }
+        while (vecq_wire_next(&rest, &f, NULL) == VECQ_OK && f.number != 0) {
+            if (f.number == ONNX_ENTRY_KEY)
+                name = f.payload;
+            else if (f.number == ONNX_ENTRY_VALUE)
+                value = f.payload;
+        }
+        if (name.n == strlen(key) && (name.n == 0 || memcmp(name.data, key, name.n) == 0))
+            found = value;
+    }
+    return found;
+}
+
 static vecq_status read_model(vecq_reader *r)
 {
     static const vecq_wire_limits limits = VECQ_WIRE_LIMITS_DEFAULT;

@@ -87,7 +87,7 @@ static vecq_status prepare(evaluation *e, const char *path, const vecq_recipe *r
 
     VECQ_TRY(vecq_model_load(path, &e->model, err));
     VECQ_TRY(merge_recipe(e, recipe, err));
-    status = vecq_ports_find(vecq_model_graph(e->model), e->recipe.model.input, e->recipe.model.output,
+    status = vecq_ports_find(&vecq_model_document(e->model)->ir, e->recipe.model.input, e->recipe.model.output,
                              &e->ports, err);
     if (status == VECQ_OK)
         status = open_data(e, split, err);
@@ -96,7 +96,7 @@ static vecq_status prepare(evaluation *e, const char *path, const vecq_recipe *r
     if (status == VECQ_OK) {
         options.batch = e->recipe.train.eval_batch;
         options.classes = vecq_dataset_describe(e->data)->n_classes;
-        status = vecq_evaluator_create(vecq_model_graph(e->model), &options, &e->evaluator, err);
+        status = vecq_evaluator_create(&vecq_model_document(e->model)->ir, &options, &e->evaluator, err);
     }
     if (status != VECQ_OK)
         vecq_error_prefix(err, "%s", path);

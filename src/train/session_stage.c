@@ -118,7 +118,7 @@ static vecq_status teacher_loss(vecq_session *s, vecq_stepper *st, vecq_var **ou
     vecq_var *logits;
     size_t width;
     vecq_status status =
-        vecq_lower_graph(&st->program, NULL, vecq_model_graph(s->teacher), &frozen, &input, 1,
+        vecq_lower_graph(&st->program, NULL, &vecq_model_document(s->teacher)->ir, &frozen, &input, 1,
                          &s->teacher_ports.logits, 1, &logits, err);
 
     if (status == VECQ_OK)

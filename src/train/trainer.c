@@ -293,6 +293,9 @@ static vecq_status finish(vecq_trainer *t, vecq_train_result *result, vecq_error
         VECQ_TRY(evaluate_now(t, err)); /* the last weights compete too */
         VECQ_TRY(vecq_trainer_restore_best(t, err));
     }
+    vecq_average_swap(&t->average);
+    vecq_trained_round(&s->store, s->plan.n > 0 ? &s->plan : NULL);
+    vecq_average_swap(&t->average);
     if (s->holdout_loader != NULL) {
         VECQ_TRY(evaluate(t, s->holdout_loader, "held back", &m, err));
         result->holdout_accuracy = vecq_metrics_accuracy(&m);
