@@ -29,6 +29,8 @@ static const lower_case cases[] = {
     {"Add", 6, "broadcast i 1", "2x2: 1 2 3 4", {"2: 10 20"}, "2x2: 11 22 13 24"},
     {"Add", 1, "broadcast i 1, axis i 1", "1x2x2: 1 2 3 4", {"2: 10 20"}, "1x2x2: 11 12 23 24"},
     {"Add", 6, "broadcast i 1, axis i 2", "2x2: 1 2 3 4", {"2: 10 20"}, "!attribute 'axis' does not fit"},
+    {"Add", 6, "broadcast i 1, axis i 9223372036854775807", "2: 1 2", {"2: 1 2"}, "!attribute 'axis'"},
+    {"Add", 6, "broadcast i 1", "2: 1 2", {"2x2: 1 2 3 4"}, "!attribute 'axis'"},
     {"Add", 14, "", "2x2: 1 2 3 4", {"3: 1 2 3"}, "!2x2 and 3 do not fit"},
     {"Add", 14, "", "2: 1 2", {"i2: 1 2"}, "!types float32 and int64"},
     {"Add", 14, "", "2: 1 2", {"-"}, "!input 1 is missing"},
