@@ -227,7 +227,7 @@ static vecq_status lower_old_operand(vecq_lower *l, const vecq_node *node, const
         return VECQ_OK;
     if (axis < 0)
         axis += a->rank;
-    if (axis < 0 || axis + (int64_t)b->rank > (int64_t)a->rank)
+    if (axis < 0 || axis > (int64_t)a->rank - (int64_t)b->rank)
         return vecq_op_fail(err, "attribute 'axis' does not fit operands of rank %u and %u", a->rank,
                             b->rank);
     for (i = 0; i < a->rank - (unsigned)axis; i++)
