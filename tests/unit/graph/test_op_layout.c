@@ -73,6 +73,22 @@ static vecq_status build_gather(vecq_program *p, vecq_var *const *in, const void
     return vecq_program_op2(p, VECQ_OP_GATHER, "op", in[0], in[1], extra, sizeof(vecq_axis_params), out, err);
 }
 
+/* The larger of two, by a comparison. */
+static vecq_status build_where(vecq_program *p, vecq_var *const *in, const void *extra, vecq_var **out,
+                               size_t *n_out, vecq_error *err)
+{
+    static const vecq_compare_params less = {VECQ_COMPARE_LESS};
+    vecq_var *inputs[3] = {NULL, in[1], in[0]};
+    vecq_op *op;
+
+    (void)extra;
+    *n_out = 1;
+    VECQ_TRY(vecq_program_op2(p, VECQ_OP_COMPARE, "c", in[0], in[1], &less, sizeof less, &inputs[0], err));
+    VECQ_TRY(vecq_program_op(p, VECQ_OP_WHERE, "op", inputs, 3, NULL, 0, 0, &op, err));
+    out[0] = op->outputs[0];
+    return VECQ_OK;
+}
+
 /* Through float32 and back: the derivative of rounding counts as 1. */
 static vecq_status build_cast(vecq_program *p, vecq_var *const *in, const void *extra, vecq_var **out,
                               size_t *n_out, vecq_error *err)
@@ -177,6 +193,7 @@ static const gc_case cases[] = {
      .inputs = {{3, {2, 2, 3}}, {1, {2}, .low = -3, .high = -1, .is_integer = 1}},
      .build = build_gather,
      .extra = &axis_2},
+    {.name = "Where", .n_inputs = 2, .inputs = {{2, {4, 5}}, {2, {4, 5}}}, .build = build_where},
     {.name = "Cast",
      .n_inputs = 1,
      .inputs = {{2, {2, 3}}},
