@@ -440,7 +440,10 @@ static vecq_status quantize_data(vecq_lower *l, const vecq_node *node, vecq_var 
 
         if (vars[i] == NULL || value == NULL || value->is_constant || !vecq_var_is_float(vars[i]))
             continue;
-        VECQ_TRY(vecq_lower_quantized_activation(l, node, i, vars[i], &vars[i], err));
+        if (n == 0)
+            VECQ_TRY(vecq_lower_quantized_activation(l, node, i, vars[i], &vars[i], err));
+        else
+            VECQ_TRY(vecq_lower_quantized_output(l, node, i, vars[i], &vars[i], err));
     }
     return VECQ_OK;
 }

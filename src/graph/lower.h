@@ -23,8 +23,12 @@ typedef struct vecq_lower_input {
 typedef struct vecq_act_options {
     unsigned bits; /* 0: activations stay float */
     double momentum;
-    const char *const *exclude; /* globs of nodes whose input stays float */
+    /* Globs of names of values, of the nodes that make them (and, to exclude, of those that read them). */
+    const char *const *include; /* none: all */
+    size_t n_include;
+    const char *const *exclude;
     size_t n_exclude;
+    int clip_gradient; /* no gradient outside the range of the quantizer; 0: straight through */
 } vecq_act_options;
 
 typedef struct vecq_lower_options {

@@ -122,6 +122,13 @@ typedef struct vecq_lstm_params {
     int64_t hidden;
 } vecq_lstm_params;
 
+/* ONNX GRU: like LSTM; gates z, r, h. */
+typedef struct vecq_gru_params {
+    vecq_lstm_direction direction;
+    int64_t hidden;
+    int linear_before_reset; /* the reset gate multiplies h R^T + Rb, not h */
+} vecq_gru_params;
+
 typedef struct vecq_dropout_params {
     double ratio;
     uint64_t stream; /* tells the masks of several Dropouts apart */
@@ -135,19 +142,31 @@ typedef struct vecq_loss_params {
 
 struct vecq_plan_item;
 
-/* QuantizeWeight: w -> wq by the item's method, layout and granularity. */
+/* SearchLambda: w, state [slices] -> the ratios step / sigma. QuantizeWeight: w, ratios or nothing -> wq by
+ * the item's method, layout and granularity. QuantizeStep: w, steps [slices] -> wq. */
 typedef struct vecq_quantize_params {
     const struct vecq_plan_item *item; /* borrowed; outlives the program */
     unsigned search_every;             /* steps between searches of lambda; 0: in every step */
-    double gradient_scale;             /* learned step size: factor of the gradient of the steps */
+    double gradient_scale; /* learned steps: their gradient is multiplied by this / sqrt(weights * Q) */
 } vecq_quantize_params;
 
-/* QuantizeActivation. */
+struct vecq_act_site;
+
+/* MeasureActivation: x, state [1] -> scale [1]. QuantizeActivation: x, scale [1] -> y. */
 typedef struct vecq_act_params {
     unsigned bits;
     int is_unsigned;
-    double momentum;
-    int use_batch; /* training: statistics of the batch, and the average is updated */
+    double momentum;            /* of the moving average of the scale */
+    int clip_gradient;          /* no gradient outside the range; 0: it is that of the identity */
+    struct vecq_act_site *site; /* where it stands in the model (graph/ops/quantized.h); NULL: nowhere */
 } vecq_act_params;
+
+/* QuantizeLinear, DequantizeLinear and both at once: x, scale, zero point (float32, as many as scales).
+ * y = clip(rne(x / scale) + zero, low, high);  x = (y - zero) * scale. */
+typedef struct vecq_linear_params {
+    vecq_dtype dtype; /* of the integers */
+    int axis;         /* of the scales; -1: there is one */
+    double low, high;
+} vecq_linear_params;
 
 #endif

@@ -10,7 +10,6 @@
 
 #include "base/status.h"
 #include "base/threads.h"
-#include "kernels/quantize/quantize.h"
 #include "quant/quantizer.h"
 
 #define CHUNK_BLOCKS 256u              /* blocks whose sums are kept until they are added up */
@@ -68,12 +67,17 @@ typedef struct slice_pass {
 static void pass_part(const slice_pass *p, size_t at, size_t n, size_t to)
 {
     const vecq_quantize_kernels *kernels = vecq_quantize_kernels_active();
-    double inv_step = p->kind != PASS_MOMENTS ? 1.0 / p->slice->step : 0.0;
-    unsigned bits = p->kind != PASS_MOMENTS ? p->slice->bits : 0;
+    double inv_step;
+    unsigned bits;
 
+    if (p->kind == PASS_MOMENTS) {
+        kernels->moments(p->w + at, n, &p->moments[to]);
+        return;
+    }
+    inv_step = 1.0 / p->slice->step;
+    bits = p->slice->bits;
     switch (p->kind) {
     case PASS_MOMENTS:
-        kernels->moments(p->w + at, n, &p->moments[to]);
         break;
     case PASS_SUMS:
         if (p->codes == NULL)
@@ -164,6 +168,14 @@ static vecq_status pass_run(slice_pass *p, unsigned threads, vecq_moments *momen
     p->gradient = gradient;
     pass_part(p, 0, p->n, 0);
     return VECQ_OK;
+}
+
+vecq_status vecq_moments_spread(const float *x, size_t n, unsigned threads, vecq_moments *out,
+                                vecq_error *err)
+{
+    slice_pass pass = {.kind = PASS_MOMENTS, .w = x, .n = n};
+
+    return pass_run(&pass, vecq_threads_resolve(threads), out, NULL, NULL, err);
 }
 
 /* ---- one slice ---- */
@@ -278,7 +290,8 @@ static vecq_status slice_gradient(const slices_job *job, size_t s, size_t at, si
 
     VECQ_TRY(step_check(job->slicing, s, &slice, err));
     VECQ_TRY(pass_run(&pass, job->threads, NULL, NULL, &sum, err));
-    job->steps[s] = (float)(job->factor / sqrt((double)n * (ldexp(1.0, (int)bits - 1) - 0.5)) * sum);
+    if (job->steps != NULL)
+        job->steps[s] = (float)(job->factor / sqrt((double)n * (ldexp(1.0, (int)bits - 1) - 0.5)) * sum);
     return VECQ_OK;
 }
 

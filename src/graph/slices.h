@@ -8,6 +8,7 @@
 #define VECQ_GRAPH_SLICES_H
 
 #include "graph/plan.h"
+#include "kernels/quantize/quantize.h"
 
 /* How the slices of a weight are quantized: as the item says, unless something is given. */
 typedef struct vecq_slicing {
@@ -33,6 +34,10 @@ vecq_status vecq_slice_fit(const vecq_slicing *slicing, size_t s, const float *w
 vecq_status vecq_slice_values(const vecq_slice *slice, const float *w, size_t n, unsigned threads,
                               float *values, vecq_error *err);
 
+/* Moments of x[n], on several threads: the same as in one pass of the kernel. */
+vecq_status vecq_moments_spread(const float *x, size_t n, unsigned threads, vecq_moments *out,
+                                vecq_error *err);
+
 /* ---- all slices of a matrix (item->count floats) ---- */
 
 /* values may be matrix. Either is float32. */
@@ -48,7 +53,8 @@ vecq_status vecq_slices_scales(const vecq_slicing *slicing, const float *matrix,
 /*
  * Backward pass of values at given steps (slicing->steps), from the gradient g of the values:
  * to the weights gw = g inside the range and 0 outside it; to the step of a slice of n weights
- * factor / sqrt(n * Q) * sum of g * (v - w/s inside, v outside), Q = 2^(k-1) - 1/2. gw may be g.
+ * factor / sqrt(n * Q) * sum of g * (v - w/s inside, v outside), Q = 2^(k-1) - 1/2. gw may be g; gs NULL: not
+ * wanted.
  */
 vecq_status vecq_slices_step_gradient(const vecq_slicing *slicing, const float *matrix, const float *g,
                                       double factor, float *gw, float *gs, vecq_error *err);

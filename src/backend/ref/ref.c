@@ -17,8 +17,13 @@ static vecq_status ref_run(void *state, const void *const *reads, void *const *w
                            vecq_error *err)
 {
     const vecq_op *op = state;
-    vecq_ref_call call = {
-        .op = op, .in = reads, .out = writes, .state = writes + op->n_outputs, .run = run, .err = err};
+    vecq_ref_call call = {.op = op,
+                          .in = reads,
+                          .out = writes,
+                          .scratch = writes[op->n_outputs + op->n_inputs],
+                          .state = writes + op->n_outputs,
+                          .run = run,
+                          .err = err};
 
     return ref_functions[op->kind](&call);
 }
@@ -26,7 +31,7 @@ static vecq_status ref_run(void *state, const void *const *reads, void *const *w
 static vecq_status ref_slots(vecq_planner *planner, const vecq_op *op, vecq_slot *reads, vecq_slot *writes,
                              vecq_error *err)
 {
-    size_t i;
+    size_t i, n_bytes;
 
     for (i = 0; i < op->n_inputs; i++) {
         const vecq_var *var = op->inputs[i];
@@ -45,6 +50,10 @@ static vecq_status ref_slots(vecq_planner *planner, const vecq_op *op, vecq_slot
         if (op->outputs[i]->n_uses > 0 || op->outputs[i]->is_output)
             VECQ_TRY(vecq_planner_output(planner, op->outputs[i], NULL, NULL, 0, &writes[i], err));
     }
+    n_bytes = vecq_ref_scratch_bytes(op);
+    writes[op->n_outputs + op->n_inputs] = VECQ_NO_SLOT;
+    if (n_bytes > 0)
+        VECQ_TRY(vecq_planner_scratch(planner, n_bytes, &writes[op->n_outputs + op->n_inputs], err));
     return VECQ_OK;
 }
 
@@ -53,7 +62,7 @@ static vecq_status ref_plan(void *engine, vecq_planner *planner, const vecq_op *
 {
     vecq_slot *slots, slot;
     vecq_status status;
-    size_t n_writes = op->n_outputs + op->n_inputs;
+    size_t n_writes = op->n_outputs + op->n_inputs + 1; /* outputs, states, scratch */
 
     (void)engine;
     *taken = 1;

@@ -13,11 +13,15 @@ typedef struct vecq_ref_call {
     const vecq_op *op;
     const void *const *in; /* NULL: omitted */
     void *const *out;      /* NULL: output that nobody reads (n_uses 0 and no output of the program) */
+    void *scratch;         /* vecq_ref_scratch_bytes(op) of it; NULL: none */
     void *const *state;    /* state[i]: writable memory of in[i] when it is a parameter or state, else NULL;
                               only for ops with VECQ_OPF_EFFECT */
     const vecq_run *run;
     vecq_error *err;
 } vecq_ref_call;
+
+/* Bytes that an op needs while it runs. */
+size_t vecq_ref_scratch_bytes(const vecq_op *op);
 
 #define VECQ_OP(symbol, title, stem, n_in_min, n_in_max, n_out, flags)                                       \
     vecq_status vecq_ref_##stem(const vecq_ref_call *call);

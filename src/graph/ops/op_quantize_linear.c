@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ONNX QuantizeLinear and DequantizeLinear on activations. A pair with the same scale and zero point is one
+ * op on floats, through which the gradient goes straight; integers appear only where something else reads
+ * them.
+ */
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "graph/gradient.h"
+#include "graph/lower.h"
+
+/* ---- shapes and gradients ---- */
+
+static vecq_status linear_check(const vecq_op *op, vecq_error *err)
+{
+    const vecq_linear_params *params = op->params;
+    const vecq_var *x = op->inputs[0];
+    size_t i, n = 1;
+
+    if (params == NULL || params->axis >= (int)x->rank)
+        return vecq_op_fail(err, "axis %d of %u", params != NULL ? params->axis : -1, x->rank);
+    if (params->axis >= 0)
+        n = (size_t)x->dims[params->axis];
+    for (i = 1; i < op->n_inputs; i++)
+        if (op->inputs[i] != NULL && (op->inputs[i]->dtype != VECQ_DT_FLOAT || op->inputs[i]->count != n))
+            return vecq_op_fail(err, "%zu scales or zero points, it takes %zu", op->inputs[i]->count, n);
+    return VECQ_OK;
+}
+
+vecq_status vecq_op_quantize_linear_shape(vecq_program *program, vecq_op *op, vecq_error *err)
+{
+    const vecq_var *x = op->inputs[0];
+
+    (void)program;
+    VECQ_TRY(linear_check(op, err));
+    if (!vecq_var_is_float(x))
+        return vecq_op_fail(err, "it takes floats, not %s", vecq_dtype_name(x->dtype));
+    return vecq_op_set_output(op, 0, ((const vecq_linear_params *)op->params)->dtype, x->rank, x->dims, err);
+}
+
+vecq_status vecq_op_dequantize_linear_shape(vecq_program *program, vecq_op *op, vecq_error *err)
+{
+    const vecq_var *x = op->inputs[0];
+
+    (void)program;
+    VECQ_TRY(linear_check(op, err));
+    if (x->dtype != ((const vecq_linear_params *)op->params)->dtype)
+        return vecq_op_fail(err, "it takes %s, not %s",
+                            vecq_dtype_name(((const vecq_linear_params *)op->params)->dtype),
+                            vecq_dtype_name(x->dtype));
+    return vecq_op_set_output(op, 0, VECQ_DT_FLOAT, x->rank, x->dims, err);
+}
+
+vecq_status vecq_op_quantize_pair_shape(vecq_program *program, vecq_op *op, vecq_error *err)
+{
+    (void)program;
+    VECQ_TRY(linear_check(op, err));
+    if (!vecq_var_is_float(op->inputs[0]))
+        return vecq_op_fail(err, "it takes floats, not %s", vecq_dtype_name(op->inputs[0]->dtype));
+    op->outputs[0]->is_relu = op->inputs[0]->is_relu;
+    return vecq_op_output_like(op, 0, op->inputs[0], err);
+}
+
+vecq_status vecq_op_quantize_pair_gradient(vecq_gradient *g, const vecq_op *op, vecq_error *err)
+{
+    vecq_var *dy = vecq_gradient_of(g, op->outputs[0]);
+
+    return dy != NULL ? vecq_gradient_add(g, op->inputs[0], dy, err) : VECQ_OK;
+}
+
+/* ---- from ONNX ---- */
+
+typedef struct integer_type {
+    vecq_dtype dtype;
+    double low, high;
+} integer_type;
+
+static const integer_type integer_types[] = {
+    {VECQ_DT_UINT8, 0, 255},
+    {VECQ_DT_INT8, -128, 127},
+    {VECQ_DT_UINT16, 0, 65535},
+    {VECQ_DT_INT16, -32768, 32767},
+    {VECQ_DT_INT32, INT32_MIN, INT32_MAX},
+};
+
+static vecq_status integer_of(vecq_dtype dtype, vecq_linear_params *params, vecq_error *err)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof integer_types / sizeof *integer_types; i++)
+        if (integer_types[i].dtype == dtype) {
+            params->dtype = dtype;
+            params->low = integer_types[i].low;
+            params->high = integer_types[i].high;
+            return VECQ_OK;
+        }
+    return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "activations of type %s are not supported",
+                          vecq_dtype_name(dtype));
+}
+
+/* Scales [1] or [C], given as anything that is constant. */
+static vecq_status constant_floats(vecq_lower *l, const vecq_node *node, const vecq_var *var,
+                                   const char *what, vecq_var **out, vecq_error *err)
+{
+    int64_t n = var != NULL ? (int64_t)var->count : 0;
+    vecq_tensor tensor;
+    size_t i;
+
+    *out = NULL;
+    if (var == NULL)
+        return VECQ_OK;
+    if (var->kind != VECQ_VAR_CONSTANT)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "the %s must be known before run time", what);
+    if (var->rank > 1)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "a %s with %u dimensions (blocks) is not supported",
+                              what, var->rank);
+    VECQ_TRY(vecq_tensor_create(VECQ_DT_FLOAT, 1, &n, &tensor, err));
+    for (i = 0; i < var->count; i++) {
+        const void *data = var->constant.data;
+        float *value = &((float *)tensor.data)[i];
+
+        switch (var->dtype) {
+        case VECQ_DT_FLOAT:
+            *value = ((const float *)data)[i];
+            break;
+        case VECQ_DT_UINT8:
+            *value = ((const uint8_t *)data)[i];
+            break;
+        case VECQ_DT_INT8:
+            *value = ((const int8_t *)data)[i];
+            break;
+        case VECQ_DT_UINT16:
+            *value = ((const uint16_t *)data)[i];
+            break;
+        case VECQ_DT_INT16:
+            *value = ((const int16_t *)data)[i];
+            break;
+        case VECQ_DT_INT32:
+            *value = (float)((const int32_t *)data)[i];
+            break;
+        default:
+            vecq_tensor_destroy(&tensor);
+            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "a %s of type %s is not supported", what,
+                                  vecq_dtype_name(var->dtype));
+        }
+    }
+    return vecq_program_constant(l->program, vecq_node_label(node), &tensor, out, err);
+}
+
+/* Scale and zero point as float constants, and the axis they go along. */
+static vecq_status linear_inputs(vecq_lower *l, const vecq_node *node, vecq_var *const *in,
+                                 vecq_var *inputs[3], vecq_linear_params *params, vecq_error *err)
+{
+    unsigned axis = 0;
+    size_t i;
+
+    if (node->n_inputs < 2 || in[0] == NULL || in[1] == NULL)
+        return vecq_op_fail(err, "the scale is missing");
+    inputs[0] = in[0];
+    VECQ_TRY(constant_floats(l, node, in[1], "scale", &inputs[1], err));
+    VECQ_TRY(constant_floats(l, node, node->n_inputs > 2 ? in[2] : NULL, "zero point", &inputs[2], err));
+    for (i = 0; i < inputs[1]->count; i++) {
+        float scale = ((const float *)inputs[1]->constant.data)[i];
+
+        if (!(scale > 0) || !isfinite(scale))
+            return vecq_op_fail(err, "scale %zu is %g", i, (double)scale);
+    }
+    if (inputs[2] != NULL && inputs[2]->count != inputs[1]->count)
+        return vecq_op_fail(err, "%zu scales and %zu zero points", inputs[1]->count, inputs[2]->count);
+    params->axis = -1;
+    if (in[1]->rank == 1 && inputs[1]->count != 1) {
+        if (node->version < 13)
+            return vecq_op_fail(err, "several scales before opset 13");
+        VECQ_TRY(vecq_lower_axis(vecq_node_attr_int(node, "axis", 1), in[0]->rank, &axis, err));
+        params->axis = (int)axis;
+    }
+    return VECQ_OK;
+}
+
+static int same_constants(const vecq_var *a, const vecq_var *b)
+{
+    size_t i;
+
+    for (i = 0; i < (a != NULL ? a->count : b != NULL ? b->count : 0); i++) {
+        float x = a != NULL ? ((const float *)a->constant.data)[i] : 0.0f;
+        float y = b != NULL ? ((const float *)b->constant.data)[i] : 0.0f;
+
+        if ((a != NULL && b != NULL && a->count != b->count) || x != y)
+            return 0;
+    }
+    return 1;
+}
+
+vecq_status vecq_lower_quantize_linear(vecq_lower *l, const vecq_node *node, vecq_var *const *in,
+                                       vecq_var **out, vecq_error *err)
+{
+    vecq_linear_params params = {.axis = -1};
+    vecq_dtype dtype = (vecq_dtype)vecq_node_attr_int(node, "output_dtype", VECQ_DT_UNDEFINED);
+    vecq_var *inputs[3] = {NULL, NULL, NULL};
+    vecq_op *op;
+
+    if (node->n_inputs > 2 && in[2] != NULL)
+        dtype = in[2]->dtype;
+    VECQ_TRY(integer_of(dtype == VECQ_DT_UNDEFINED ? VECQ_DT_UINT8 : dtype, &params, err));
+    if (params.dtype == VECQ_DT_INT32)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "activations of type int32 are not supported");
+    VECQ_TRY(linear_inputs(l, node, in, inputs, &params, err));
+    VECQ_TRY(vecq_program_op(l->program, VECQ_OP_QUANTIZE_LINEAR, vecq_node_label(node), inputs,
+                             inputs[2] != NULL ? 3 : 2, &params, sizeof params, 0, &op, err));
+    out[0] = op->outputs[0];
+    return VECQ_OK;
+}
+
+vecq_status vecq_lower_dequantize_linear(vecq_lower *l, const vecq_node *node, vecq_var *const *in,
+                                         vecq_var **out, vecq_error *err)
+{
+    vecq_linear_params params = {.axis = -1};
+    vecq_var *inputs[3] = {NULL, NULL, NULL};
+    vecq_op_kind kind = VECQ_OP_DEQUANTIZE_LINEAR;
+    const vecq_op *from;
+    vecq_op *op;
+
+    if (in[0] == NULL)
+        return vecq_op_fail(err, "the input is missing");
+    VECQ_TRY(integer_of(in[0]->dtype, &params, err));
+    VECQ_TRY(linear_inputs(l, node, in, inputs, &params, err));
+    from = in[0]->producer;
+    if (from != NULL && from->kind == VECQ_OP_QUANTIZE_LINEAR &&
+        ((const vecq_linear_params *)from->params)->axis == params.axis &&
+        same_constants(from->inputs[1], inputs[1]) &&
+        same_constants(from->n_inputs > 2 ? from->inputs[2] : NULL, inputs[2])) {
+        kind = VECQ_OP_QUANTIZE_PAIR;
+        inputs[0] = from->inputs[0];
+    }
+    VECQ_TRY(vecq_program_op(l->program, kind, vecq_node_label(node), inputs, inputs[2] != NULL ? 3 : 2,
+                             &params, sizeof params, 0, &op, err));
+    out[0] = op->outputs[0];
+    return VECQ_OK;
+}
