@@ -66,7 +66,7 @@ static void fuzz_mend(uint8_t *data, size_t n)
         checkpoint_put64(footer + 8, n - CHECKPOINT_FOOTER - at);
         for (row = data + at, end = footer; (size_t)(end - row) >= CHECKPOINT_ROW;) {
             uint64_t offset = checkpoint_get64(row), n_bytes = checkpoint_get64(row + 8);
-            size_t step = CHECKPOINT_ROW + checkpoint_get32(row + 28);
+            size_t step = (size_t)CHECKPOINT_ROW + checkpoint_get32(row + 28);
 
             if (offset <= at && n_bytes <= at - offset)
                 checkpoint_put64(row + 16, checkpoint_hash(data + offset, (size_t)n_bytes));

@@ -125,7 +125,7 @@ static vecq_status image_list_line(vecq_arena *arena, vecq_span line, const char
 
     if (label == -1 && number == 1 && image_list_is_title(file))
         return VECQ_OK;
-    if (index.data == line.data && index.n == 0)
+    if (index.n == 0)
         return vecq_error_set(err, VECQ_ERR_FORMAT, "%s: line %zu: lines are file<TAB>class index", name,
                               number);
     if (label == -1)

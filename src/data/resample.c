@@ -106,7 +106,7 @@ static vecq_status resample_taps_make(resample_taps *taps, size_t in, size_t sca
         taps->first[i] = (uint32_t)first;
         taps->n[i] = (uint32_t)(end - first);
         for (k = 0; k < end - first; k++) {
-            double distance = fabs(((double)(first + k) - centre + 0.5) / half);
+            double distance = fabs(((double)(first + k) - centre + 0.5) * (1 / half));
 
             taps->exact[k] = distance < 1 ? 1 - distance : 0;
             sum += taps->exact[k];

@@ -122,6 +122,13 @@ typedef struct vecq_lstm_params {
     int64_t hidden;
 } vecq_lstm_params;
 
+/* ONNX GRU: like LSTM; gates z, r, h. */
+typedef struct vecq_gru_params {
+    vecq_lstm_direction direction;
+    int64_t hidden;
+    int linear_before_reset; /* the reset gate multiplies h R^T + Rb, not h */
+} vecq_gru_params;
+
 typedef struct vecq_dropout_params {
     double ratio;
     uint64_t stream; /* tells the masks of several Dropouts apart */

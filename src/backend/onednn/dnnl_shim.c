@@ -219,6 +219,23 @@ dnnl_status_t vecq_dnnl_md_reshape(vecq_dnnl_pool *pool, const vecq_dnnl_md *md,
     return status == dnnl_success ? pool_intern(pool, &result, out) : status;
 }
 
+dnnl_status_t vecq_dnnl_md_part(vecq_dnnl_pool *pool, const vecq_dnnl_md *md, const dnnl_dim_t *dims,
+                                const dnnl_dim_t *offsets, const vecq_dnnl_md **out)
+{
+    dnnl_memory_desc_t result;
+    dnnl_dims_t d = {0}, o = {0};
+    dnnl_status_t status;
+
+    memcpy(d, dims, (size_t)md->rank * sizeof *d);
+    memcpy(o, offsets, (size_t)md->rank * sizeof *o);
+#if IS_3
+    status = dnnl_memory_desc_create_submemory(&result, md->md, d, o);
+#else
+    status = dnnl_memory_desc_init_submemory(&result, &md->md, d, o);
+#endif
+    return status == dnnl_success ? pool_intern(pool, &result, out) : status;
+}
+
 dnnl_status_t vecq_dnnl_md_permute(vecq_dnnl_pool *pool, const vecq_dnnl_md *md, const int *permutation,
                                    const vecq_dnnl_md **out)
 {

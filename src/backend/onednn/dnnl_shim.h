@@ -41,6 +41,10 @@ dnnl_status_t vecq_dnnl_md_of_arg(vecq_dnnl_pool *pool, const_dnnl_primitive_des
 /* The same elements seen under other dimensions; dnnl_invalid_arguments when the layout forbids it. */
 dnnl_status_t vecq_dnnl_md_reshape(vecq_dnnl_pool *pool, const vecq_dnnl_md *md, int n_dims,
                                    const dnnl_dim_t *dims, const vecq_dnnl_md **out);
+/* A part of md: dims elements from offsets on; dnnl_invalid_arguments or dnnl_unimplemented when it cuts
+ * through blocks. */
+dnnl_status_t vecq_dnnl_md_part(vecq_dnnl_pool *pool, const vecq_dnnl_md *md, const dnnl_dim_t *dims,
+                                const dnnl_dim_t *offsets, const vecq_dnnl_md **out);
 /* Axis permutation[i] of the result is axis i of md. */
 dnnl_status_t vecq_dnnl_md_permute(vecq_dnnl_pool *pool, const vecq_dnnl_md *md, const int *permutation,
                                    const vecq_dnnl_md **out);

@@ -11,6 +11,38 @@
 
 static const vecq_onednn_plan_fn plan_functions[VECQ_OP_COUNT] = {
     [VECQ_OP_CONV] = vecq_onednn_plan_conv,
+    [VECQ_OP_GEMM] = vecq_onednn_plan_matmul,
+    [VECQ_OP_MATMUL] = vecq_onednn_plan_matmul,
+    [VECQ_OP_RELU] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_LEAKY_RELU] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_CLIP] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_SIGMOID] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_TANH] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_ELU] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_HARD_SWISH] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_EXP] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_SQRT] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_ABS] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_NEG] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_RELU_GRAD] = vecq_onednn_plan_eltwise_grad,
+    [VECQ_OP_LEAKY_RELU_GRAD] = vecq_onednn_plan_eltwise_grad,
+    [VECQ_OP_CLIP_GRAD] = vecq_onednn_plan_eltwise_grad,
+    [VECQ_OP_SIGMOID_GRAD] = vecq_onednn_plan_eltwise_grad,
+    [VECQ_OP_TANH_GRAD] = vecq_onednn_plan_eltwise_grad,
+    [VECQ_OP_ELU_GRAD] = vecq_onednn_plan_eltwise_grad,
+    [VECQ_OP_HARD_SWISH_GRAD] = vecq_onednn_plan_eltwise_grad,
+    [VECQ_OP_ADD] = vecq_onednn_plan_binary,
+    [VECQ_OP_SUB] = vecq_onednn_plan_binary,
+    [VECQ_OP_MUL] = vecq_onednn_plan_binary,
+    [VECQ_OP_DIV] = vecq_onednn_plan_binary,
+    [VECQ_OP_SOFTMAX] = vecq_onednn_plan_softmax,
+    [VECQ_OP_LOG_SOFTMAX] = vecq_onednn_plan_softmax,
+    [VECQ_OP_SOFTMAX_GRAD] = vecq_onednn_plan_softmax_grad,
+    [VECQ_OP_LOG_SOFTMAX_GRAD] = vecq_onednn_plan_softmax_grad,
+    [VECQ_OP_CONCAT] = vecq_onednn_plan_concat,
+    [VECQ_OP_SLICE] = vecq_onednn_plan_slice,
+    [VECQ_OP_LSTM] = vecq_onednn_plan_lstm,
+    [VECQ_OP_LSTM_GRAD] = vecq_onednn_plan_lstm_grad,
 };
 
 const char *vecq_onednn_version(char text[32])
@@ -28,6 +60,7 @@ static void engine_close(void *engine)
     if (e == NULL)
         return;
     vecq_dnnl_pool_clear(&e->pool);
+    vecq_free(e->memos);
     if (e->attr != NULL)
         dnnl_primitive_attr_destroy(e->attr);
     if (e->stream != NULL)
@@ -84,6 +117,21 @@ static int is_single(const vecq_op *op)
     return op->n_outputs > 0 && op->outputs[0]->dtype == VECQ_DT_FLOAT;
 }
 
+static vecq_status program_begin(vecq_onednn *e, const vecq_program *program, vecq_error *err)
+{
+    if (e->program == program)
+        return VECQ_OK;
+    vecq_free(e->memos);
+    e->program = program;
+    e->memos = vecq_calloc(program->n_ops, sizeof *e->memos);
+    return e->memos != NULL ? VECQ_OK : vecq_error_memory(err, program->n_ops * sizeof *e->memos);
+}
+
+vecq_onednn_memo *vecq_onednn_memo_of(vecq_onednn *e, const vecq_op *op)
+{
+    return &e->memos[op->index];
+}
+
 static vecq_status engine_plan(void *engine, vecq_planner *planner, const vecq_op *op, int *taken,
                                vecq_error *err)
 {
@@ -95,6 +143,7 @@ static vecq_status engine_plan(void *engine, vecq_planner *planner, const vecq_o
     *taken = 0;
     if (plan == NULL || !is_single(op))
         return VECQ_OK;
+    VECQ_TRY(program_begin(e, op->program, err));
     before = vecq_threads_limit(e->threads);
     status = plan(e, planner, op, taken, err);
     vecq_threads_limit(before);

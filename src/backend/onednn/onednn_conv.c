@@ -66,8 +66,7 @@ static int conv_takes(const vecq_conv_params *p, const vecq_var *x, const vecq_v
     return vecq_onednn_takes(x) && vecq_onednn_takes(w) && vecq_onednn_takes(y);
 }
 
-vecq_status vecq_onednn_plan_conv(vecq_onednn *e, vecq_planner *planner, const vecq_op *op, int *taken,
-                                  vecq_error *err)
+VECQ_ONEDNN_PLAN(conv)
 {
     const vecq_var *x = op->inputs[0], *w = op->inputs[1], *b = op->n_inputs > 2 ? op->inputs[2] : NULL;
     const vecq_var *y = op->outputs[0];
@@ -94,8 +93,7 @@ static dnnl_status_t conv_hint(vecq_onednn *e, const conv_md *md, dnnl_primitive
                                   md->y, &md->win, hint);
 }
 
-vecq_status vecq_onednn_plan_conv_grad_input(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
-                                             int *taken, vecq_error *err)
+VECQ_ONEDNN_PLAN(conv_grad_input)
 {
     const vecq_var *dy = op->inputs[0], *w = op->inputs[1], *dx = op->outputs[0];
     vecq_onednn_arg args[] = {{.kind = DNNL_ARG_DIFF_DST, .var = dy},
@@ -117,8 +115,7 @@ vecq_status vecq_onednn_plan_conv_grad_input(vecq_onednn *e, vecq_planner *plann
     return vecq_onednn_finish(e, planner, op, made, pd, args, 3, taken, err);
 }
 
-vecq_status vecq_onednn_plan_conv_grad_weight(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
-                                              int *taken, vecq_error *err)
+VECQ_ONEDNN_PLAN(conv_grad_weight)
 {
     const vecq_var *x = op->inputs[0], *dy = op->inputs[1], *dw = op->outputs[0];
     const vecq_var *db = op->n_outputs > 1 && vecq_onednn_is_used(op->outputs[1]) ? op->outputs[1] : NULL;

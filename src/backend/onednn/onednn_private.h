@@ -20,7 +20,19 @@ typedef struct vecq_onednn {
     dnnl_stream_t stream;
     vecq_dnnl_pool pool;
     unsigned threads;
+    const vecq_program *program;
+    struct vecq_onednn_memo *memos; /* by op->index */
 } vecq_onednn;
+
+/* What the plan of an op leaves for the plan of its gradient. */
+typedef struct vecq_onednn_memo {
+    int is_taken;
+    const vecq_dnnl_md *x; /* layout that the operand was read in */
+    vecq_slot slot;        /* a result that is no variable */
+} vecq_onednn_memo;
+
+/* Of an op of the program at work; of op->forward in a gradient. */
+vecq_onednn_memo *vecq_onednn_memo_of(vecq_onednn *e, const vecq_op *op);
 
 typedef vecq_status (*vecq_onednn_plan_fn)(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
                                            int *taken, vecq_error *err);
@@ -39,6 +51,14 @@ int vecq_onednn_is_used(const vecq_var *var);
 /* As it was produced: its layout, or the plain one of its shape. */
 vecq_status vecq_onednn_produced(vecq_onednn *e, const vecq_planner *planner, const vecq_var *var,
                                  const vecq_dnnl_md **out, vecq_error *err);
+/* For two of one shape: the layout of the first, or of the second when only that is a blocked one. */
+vecq_status vecq_onednn_common(vecq_onednn *e, const vecq_planner *planner, const vecq_var *first,
+                               const vecq_var *second, const vecq_dnnl_md **out, vecq_error *err);
+/* The layout of `md` for other dimensions of its rank; *out NULL when it is none of the usual ones. */
+vecq_status vecq_onednn_like(vecq_onednn *e, const vecq_dnnl_md *md, const dnnl_dim_t *dims,
+                             const vecq_dnnl_md **out, vecq_error *err);
+/* Whether a descriptor is of the library's reference code, which is no faster than ours. */
+int vecq_onednn_is_slow(const_dnnl_primitive_desc_t pd);
 vecq_status vecq_onednn_plain(vecq_onednn *e, const vecq_var *var, const vecq_dnnl_md **out, vecq_error *err);
 /* Shape of a variable with the layout left open. */
 vecq_status vecq_onednn_any(vecq_onednn *e, const vecq_var *var, const vecq_dnnl_md **out, vecq_error *err);
@@ -77,13 +97,28 @@ vecq_status vecq_onednn_finish(vecq_onednn *e, vecq_planner *planner, const vecq
 /* Layouts as the planner knows them: NULL for a plain one. */
 const void *vecq_onednn_layout(const vecq_dnnl_md *md);
 
-/* ---- op families ---- */
+/* ---- op families: planning functions; *taken stays 0 when the op is left to the next backend ---- */
 
-vecq_status vecq_onednn_plan_conv(vecq_onednn *e, vecq_planner *planner, const vecq_op *op, int *taken,
-                                  vecq_error *err);
-vecq_status vecq_onednn_plan_conv_grad_input(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
-                                             int *taken, vecq_error *err);
-vecq_status vecq_onednn_plan_conv_grad_weight(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
-                                              int *taken, vecq_error *err);
+#define VECQ_ONEDNN_PLAN(stem)                                                                               \
+    vecq_status vecq_onednn_plan_##stem(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,            \
+                                        int *taken, vecq_error *err)
+VECQ_ONEDNN_PLAN(conv);
+VECQ_ONEDNN_PLAN(conv_grad_input);
+VECQ_ONEDNN_PLAN(conv_grad_weight);
+VECQ_ONEDNN_PLAN(matmul);
+VECQ_ONEDNN_PLAN(norm);
+VECQ_ONEDNN_PLAN(norm_train);
+VECQ_ONEDNN_PLAN(norm_train_grad);
+VECQ_ONEDNN_PLAN(pool);
+VECQ_ONEDNN_PLAN(pool_grad);
+VECQ_ONEDNN_PLAN(eltwise);
+VECQ_ONEDNN_PLAN(eltwise_grad);
+VECQ_ONEDNN_PLAN(binary);
+VECQ_ONEDNN_PLAN(softmax);
+VECQ_ONEDNN_PLAN(softmax_grad);
+VECQ_ONEDNN_PLAN(concat);
+VECQ_ONEDNN_PLAN(slice);
+VECQ_ONEDNN_PLAN(lstm);
+VECQ_ONEDNN_PLAN(lstm_grad);
 
 #endif

@@ -61,12 +61,53 @@ vecq_status vecq_onednn_produced(vecq_onednn *e, const vecq_planner *planner, co
                                  const vecq_dnnl_md **out, vecq_error *err)
 {
     const void *layout = NULL;
+    unsigned i;
 
-    if (vecq_planner_produced(planner, var, &layout) == &vecq_backend_onednn && layout != NULL) {
-        *out = layout;
-        return VECQ_OK;
+    if (vecq_planner_produced(planner, var, &layout) != &vecq_backend_onednn || layout == NULL ||
+        vecq_dnnl_md_rank(layout) != (int)var->rank)
+        return vecq_onednn_plain(e, var, out, err);
+    for (i = 0; i < var->rank; i++)
+        if (vecq_dnnl_md_dims(layout)[i] != var->dims[i])
+            return vecq_onednn_plain(e, var, out, err);
+    *out = layout;
+    return VECQ_OK;
+}
+
+vecq_status vecq_onednn_common(vecq_onednn *e, const vecq_planner *planner, const vecq_var *first,
+                               const vecq_var *second, const vecq_dnnl_md **out, vecq_error *err)
+{
+    VECQ_TRY(vecq_onednn_produced(e, planner, first, out, err));
+    if (vecq_dnnl_md_is_plain(*out))
+        VECQ_TRY(vecq_onednn_produced(e, planner, second, out, err));
+    return VECQ_OK;
+}
+
+vecq_status vecq_onednn_like(vecq_onednn *e, const vecq_dnnl_md *md, const dnnl_dim_t *dims,
+                             const vecq_dnnl_md **out, vecq_error *err)
+{
+    static const dnnl_format_tag_t tags[][4] = {{dnnl_ncw, dnnl_nCw16c, dnnl_nCw8c, dnnl_nwc},
+                                                {dnnl_nchw, dnnl_nChw16c, dnnl_nChw8c, dnnl_nhwc},
+                                                {dnnl_ncdhw, dnnl_nCdhw16c, dnnl_nCdhw8c, dnnl_ndhwc}};
+    int rank = vecq_dnnl_md_rank(md);
+    size_t i;
+
+    *out = NULL;
+    for (i = 0; rank >= 3 && rank <= 5 && i < 4; i++) {
+        const vecq_dnnl_md *same = NULL;
+
+        VECQ_TRY(vecq_onednn_check(
+            vecq_dnnl_md_tag(&e->pool, rank, vecq_dnnl_md_dims(md), tags[rank - 3][i], &same), "layout", NULL,
+            err));
+        if (same == md)
+            return vecq_onednn_check(vecq_dnnl_md_tag(&e->pool, rank, dims, tags[rank - 3][i], out), "layout",
+                                     NULL, err);
     }
-    return vecq_onednn_plain(e, var, out, err);
+    return VECQ_OK;
+}
+
+int vecq_onednn_is_slow(const_dnnl_primitive_desc_t pd)
+{
+    return strncmp(vecq_dnnl_pd_name(pd), "ref", 3) == 0;
 }
 
 const void *vecq_onednn_layout(const vecq_dnnl_md *md)

@@ -223,8 +223,8 @@ static vecq_status RNN(lstm_dx_range)(void *context, size_t begin, size_t end, u
     memset(q->dx + begin * input, 0, (end - begin) * input * sizeof *q->dx);
     for (d = 0; d < q->s.directions; d++)
         RNN(rnn_multiply)
-        (end - begin, input, wide, q->d + (d * rows + begin) * wide, wide, 1,
-         q->w + d * rnn_packed(wide, input), q->dx + begin * input, input);
+    (end - begin, input, wide, q->d + (d * rows + begin) * wide, wide, 1, q->w + d * rnn_packed(wide, input),
+     q->dx + begin * input, input);
     return VECQ_OK;
 }
 
@@ -266,11 +266,11 @@ static vecq_status RNN(lstm_weight_gradients)(RNN(lstm_back) * q, const vecq_ref
                 hs[t] = y + (step_at(s, d, step - 1) * s->directions + d) * s->batch * hidden;
         }
         if (dw != NULL)
-            q->outer[n++] = (RNN(rnn_outer)){
-                wide, s->input, s->steps, s->batch, gradient, wide, 0, xs, dw + d * wide * s->input};
+            q->outer[n++] = (RNN(rnn_outer)){wide, s->input, s->steps, s->batch, gradient,
+                                             wide, 0,        xs,       s->input, dw + d * wide * s->input};
         if (dr != NULL)
-            q->outer[n++] = (RNN(rnn_outer)){
-                wide, hidden, s->steps, s->batch, gradient, wide, 0, hs, dr + d * wide * hidden};
+            q->outer[n++] = (RNN(rnn_outer)){wide, hidden, s->steps, s->batch, gradient,
+                                             wide, 0,      hs,       hidden,   dr + d * wide * hidden};
         if (db != NULL) { /* both halves of the bias are added to the same sums */
             RNN(rnn_sum_rows)(gradient, rows, wide, wide, db + d * 2 * wide);
             memcpy(db + d * 2 * wide + wide, db + d * 2 * wide, wide * sizeof *db);

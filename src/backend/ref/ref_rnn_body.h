@@ -62,13 +62,15 @@ static inline void RNN(rnn_multiply)(size_t m, size_t n, size_t k, const real *a
 
 /*
  * Gradient of a weight, dst[m][n] = sum over steps t and rows r of  d[t][r][offset + i] * x[t][r][j].
- * x[t] is a matrix of batch x n, or NULL for zeros; the d of step t begins at d + t * batch * width.
+ * x[t] is a matrix of batch x n with x_width between rows, or NULL for zeros; the d of step t begins at
+ * d + t * batch * width.
  */
 typedef struct RNN(rnn_outer) {
     size_t m, n, steps, batch;
     const real *d;
     size_t width, offset;
     const real *const *x;
+    size_t x_width;
     real *dst;
 } RNN(rnn_outer);
 
@@ -97,7 +99,7 @@ static inline void RNN(rnn_outer_task)(const RNN(rnn_outer) * w, size_t task)
         for (i = 0; i < depth; i++) {
             const real *step = w->x[(at + i) / w->batch];
             if (step != NULL)
-                memcpy(packed + i * RNN_PANEL, step + (at + i) % w->batch * w->n + column,
+                memcpy(packed + i * RNN_PANEL, step + (at + i) % w->batch * w->x_width + column,
                        cols * sizeof *packed);
         }
         memset(part, 0, m * RNN_PANEL * sizeof *part);

@@ -9,6 +9,7 @@
 #include <png.h>
 #include <zlib.h>
 
+#include "base/span.h"
 #include "base/status.h"
 
 /* A buffer that grows at its end. */
