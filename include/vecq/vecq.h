@@ -9,5 +9,6 @@
 #include "vecq/quant.h"
 #include "vecq/random.h"
 #include "vecq/status.h"
+#include "vecq/train.h"
 
 #endif

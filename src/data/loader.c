@@ -150,10 +150,15 @@ static vecq_status loader_range(void *context, size_t begin, size_t end, unsigne
 
 /* ---- which samples ---- */
 
+static size_t loader_n(const vecq_dataset *dataset, const vecq_loader_options *o)
+{
+    return o->limit > 0 && o->limit < dataset->info.n ? o->limit : dataset->info.n;
+}
+
 static void loader_permute(vecq_loader *loader, uint64_t epoch)
 {
     uint64_t key[2] = {loader->options.seed, epoch};
-    size_t n = loader->dataset->info.n, i;
+    size_t n = loader_n(loader->dataset, &loader->options), i;
     vecq_rng rng;
 
     if (loader->order_epoch == epoch)
@@ -170,7 +175,7 @@ static void loader_permute(vecq_loader *loader, uint64_t epoch)
 
 static void loader_assign(vecq_loader *loader, loader_slot *slot, uint64_t step)
 {
-    size_t n = loader->dataset->info.n, batch = loader->options.batch, i;
+    size_t n = loader_n(loader->dataset, &loader->options), batch = loader->options.batch, i;
     size_t first = (size_t)(step % loader->batches) * batch;
 
     slot->step = step;
@@ -194,10 +199,10 @@ static vecq_status loader_check(const vecq_dataset *dataset, const vecq_loader_o
 
     if (o->batch == 0)
         return vecq_error_set(err, VECQ_ERR_USAGE, "%s: batches of no samples", info->spec);
-    if (o->drop_last && o->batch > info->n)
+    if (o->drop_last && o->batch > loader_n(dataset, o))
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
                               "%s: a batch of %zu is more than the %zu samples there are; take a smaller one",
-                              info->spec, o->batch, info->n);
+                              info->spec, o->batch, loader_n(dataset, o));
     if (o->prefetch > VECQ_LOADER_PREFETCH_MAX)
         return vecq_error_set(err, VECQ_ERR_USAGE, "%s: %u batches ahead; at most %u are possible",
                               info->spec, o->prefetch, VECQ_LOADER_PREFETCH_MAX);
@@ -278,11 +283,11 @@ static vecq_status loader_set_up(vecq_loader *loader, vecq_error *err)
     const vecq_dataset_info *info = &loader->dataset->info;
     const vecq_loader_options *o = &loader->options;
     unsigned threads = vecq_threads_resolve(o->threads);
-    size_t rest = info->n % o->batch;
+    size_t rest = loader_n(loader->dataset, o) % o->batch;
 
     loader->threads = threads;
     loader->order_epoch = UINT64_MAX;
-    loader->batches = info->n / o->batch + (rest > 0 && !o->drop_last);
+    loader->batches = loader_n(loader->dataset, o) / o->batch + (rest > 0 && !o->drop_last);
     if (info->kind == VECQ_DATASET_IMAGES) {
         loader->shape.channels = info->channels;
         loader->shape.in_height = loader->dataset->stored_height;
@@ -297,9 +302,9 @@ static vecq_status loader_set_up(vecq_loader *loader, vecq_error *err)
     VECQ_TRY(loader_scratch(loader, o->prefetch > 0 ? o->prefetch + 1 : threads, err));
     VECQ_TRY(loader_slots(loader, err));
     if (o->shuffle) {
-        loader->order = vecq_alloc(info->n, sizeof *loader->order);
+        loader->order = vecq_alloc(loader_n(loader->dataset, o), sizeof *loader->order);
         if (loader->order == NULL)
-            return vecq_error_memory(err, info->n * sizeof *loader->order);
+            return vecq_error_memory(err, loader_n(loader->dataset, o) * sizeof *loader->order);
     }
     if (o->prefetch > 0)
         return vecq_worker_start(threads < o->prefetch ? threads : o->prefetch, &loader->worker, err);

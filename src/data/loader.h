@@ -22,6 +22,7 @@ typedef enum vecq_batch_layout { VECQ_LAYOUT_NCHW = 0, VECQ_LAYOUT_NHWC } vecq_b
 
 typedef struct vecq_loader_options {
     size_t batch;  /* samples in a batch; default 128 */
+    size_t limit;  /* use the first so many samples of the set only; default 0: all */
     int shuffle;   /* default 0: in the order of the set */
     uint64_t seed; /* of permutations and augmentation; default 1 */
     int drop_last; /* leave out the samples of an epoch that do not fill a batch (for training: which ones

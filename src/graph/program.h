@@ -58,6 +58,7 @@ typedef struct vecq_slotted {
     int is_trained;     /* by the optimizer; else a state that ops update */
     int is_bias;        /* biases and the vectors of normalisation: groups of the optimizer */
     int is_norm;
+    int is_step; /* learned step sizes of a quantizer: a learning rate of their own */
 } vecq_slotted;
 
 typedef struct vecq_store {

@@ -182,6 +182,8 @@ static void log_number(vecq_log *log, double number)
 
 void vecq_log_begin(vecq_log *log, const char *event)
 {
+    if (log == NULL)
+        return;
     log->record.n = 0;
     log->record.failed = 0;
     log->comma = 0;
@@ -191,24 +193,32 @@ void vecq_log_begin(vecq_log *log, const char *event)
 
 void vecq_log_count(vecq_log *log, const char *key, uint64_t number)
 {
+    if (log == NULL)
+        return;
     log_key(log, key);
     vecq_text_add_count(&log->record, number);
 }
 
 void vecq_log_real(vecq_log *log, const char *key, double number)
 {
+    if (log == NULL)
+        return;
     log_key(log, key);
     log_number(log, number);
 }
 
 void vecq_log_bool(vecq_log *log, const char *key, int flag)
 {
+    if (log == NULL)
+        return;
     log_key(log, key);
     vecq_text_add(&log->record, flag ? "true" : "false");
 }
 
 void vecq_log_text(vecq_log *log, const char *key, const char *text)
 {
+    if (log == NULL)
+        return;
     log_key(log, key);
     if (text != NULL)
         vecq_text_add_quoted(&log->record, text);
@@ -220,6 +230,8 @@ void vecq_log_reals(vecq_log *log, const char *key, const double *numbers, size_
 {
     size_t i;
 
+    if (log == NULL)
+        return;
     log_key(log, key);
     vecq_text_add(&log->record, "[");
     for (i = 0; i < n; i++) {
@@ -232,6 +244,8 @@ void vecq_log_reals(vecq_log *log, const char *key, const double *numbers, size_
 
 void vecq_log_open(vecq_log *log, const char *key)
 {
+    if (log == NULL)
+        return;
     log_key(log, key);
     vecq_text_add(&log->record, "{");
     log->comma = 0;
@@ -239,6 +253,8 @@ void vecq_log_open(vecq_log *log, const char *key)
 
 void vecq_log_close(vecq_log *log)
 {
+    if (log == NULL)
+        return;
     vecq_text_add(&log->record, "}");
     log->comma = 1;
 }
@@ -258,6 +274,8 @@ vecq_status vecq_log_end(vecq_log *log, vecq_error *err)
 {
     size_t done = 0;
 
+    if (log == NULL)
+        return VECQ_OK;
     vecq_text_add(&log->record, "}\n");
     if (log->record.failed)
         return vecq_error_memory(err, log->record.n);
@@ -280,6 +298,8 @@ vecq_status vecq_log_end(vecq_log *log, vecq_error *err)
 
 vecq_status vecq_log_sync(vecq_log *log, vecq_error *err)
 {
+    if (log == NULL)
+        return VECQ_OK;
     if (log->is_file && fsync(log->fd) != 0 && errno != EINVAL && errno != EROFS)
         return log_errno(log, "write", err);
     return VECQ_OK;

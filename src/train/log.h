@@ -11,7 +11,7 @@
  * not have, are the strings "NaN", "Infinity" and "-Infinity". When a record cannot be written (full disk),
  * what there is of it is taken back and the log can be used on; memory that is out is reported by
  * vecq_log_end() too. A resumed run takes back what the old one wrote after the checkpoint. One log is used
- * by one thread at a time.
+ * by one thread at a time. NULL is a log that goes nowhere: every function but the first two takes it.
  */
 #ifndef VECQ_TRAIN_LOG_H
 #define VECQ_TRAIN_LOG_H

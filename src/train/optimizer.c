@@ -424,6 +424,11 @@ uint64_t vecq_optimizer_steps(const vecq_optimizer *o)
     return o->steps;
 }
 
+void vecq_optimizer_set_steps(vecq_optimizer *o, uint64_t steps)
+{
+    o->steps = steps;
+}
+
 void vecq_optimizer_reset(vecq_optimizer *o)
 {
     size_t i;

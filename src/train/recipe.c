@@ -526,6 +526,23 @@ vecq_status vecq_recipe_set(vecq_recipe *recipe, const char *assignment, vecq_er
     return status;
 }
 
+vecq_status vecq_recipe_copy_key(vecq_recipe *recipe, const vecq_recipe *from, const char *path,
+                                 vecq_error *err)
+{
+    const vecq_recipe_key *key = vecq_recipe_key_find(path);
+    vecq_text_writer value = {NULL, 0, 0, 0};
+    vecq_status status;
+
+    if (key == NULL)
+        return vecq_error_set(err, VECQ_ERR_USAGE, "there is no key '%s'", path);
+    vecq_recipe_value_write(from, key, &value);
+    status = value.failed ? vecq_error_memory(err, VECQ_RECIPE_BYTES_MAX)
+                          : recipe_set_yaml(recipe, key, value.data, err);
+    vecq_text_clear(&value);
+    recipe->given[key - recipe_keys] = from->given[key - recipe_keys];
+    return status;
+}
+
 /* ---- writing ---- */
 
 vecq_status vecq_recipe_write(const vecq_recipe *recipe, char **out, size_t *n, vecq_error *err)

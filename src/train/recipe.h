@@ -267,6 +267,10 @@ vecq_status vecq_recipe_parse(const void *bytes, size_t n, const char *name, vec
  */
 vecq_status vecq_recipe_set(vecq_recipe *recipe, const char *assignment, vecq_error *err);
 
+/* Gives a key ("section.key") the value that it has in another recipe. */
+vecq_status vecq_recipe_copy_key(vecq_recipe *recipe, const vecq_recipe *from, const char *path,
+                                 vecq_error *err);
+
 /* Settings that contradict each other or ask for the impossible. Needs nothing but the recipe: what depends
  * on data or model is for the trainer to find. */
 vecq_status vecq_recipe_check(const vecq_recipe *recipe, vecq_error *err);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Convolution forward, backward data, backward weights: 1 to 3 spatial axes, groups, depthwise, dilation,
- * uneven padding. Layouts are left open; with groups the weights [M, C/g, k...] are seen as [g, M/g, C/g,
- * k...], the same memory.
+ * Convolution, transposed convolution and their gradients: 1 to 3 spatial axes, groups, depthwise, dilation,
+ * uneven padding. All six are three primitives between a large image and a small one (op_conv.c): the forward
+ * convolution makes the small one, its backward data pass the large one, its backward weights pass the
+ * weights [channels of the small one, channels of the large one / group, kernel...]. With groups the library
+ * wants them as [g, S/g, L/g, kernel...], the same memory. Layouts are left open.
  *
  * dnnl_convolution_auto leaves the choice between Winograd and direct convolution to the library's own
  * estimate: docs/onednn.md has what was measured.
@@ -10,10 +12,12 @@
 #include <string.h>
 
 #include "backend/onednn/onednn_private.h"
+#include "base/alloc.h"
 #include "base/status.h"
+#include "base/threads.h"
 
 typedef struct conv_md {
-    const vecq_dnnl_md *x, *w, *b, *y;
+    const vecq_dnnl_md *large, *w, *b, *small;
     vecq_dnnl_window win;
 } conv_md;
 
@@ -34,15 +38,15 @@ static vecq_status conv_weights(vecq_onednn *e, const vecq_conv_params *p, const
                              err);
 }
 
-static vecq_status conv_describe(vecq_onednn *e, const vecq_conv_params *p, const vecq_var *x,
-                                 const vecq_var *w, const vecq_var *b, const vecq_var *y, conv_md *md,
+static vecq_status conv_describe(vecq_onednn *e, const vecq_conv_params *p, const vecq_var *large,
+                                 const vecq_var *w, const vecq_var *b, const vecq_var *small, conv_md *md,
                                  vecq_error *err)
 {
     unsigned i;
 
     memset(md, 0, sizeof *md);
-    VECQ_TRY(vecq_onednn_any(e, x, &md->x, err));
-    VECQ_TRY(vecq_onednn_any(e, y, &md->y, err));
+    VECQ_TRY(vecq_onednn_any(e, large, &md->large, err));
+    VECQ_TRY(vecq_onednn_any(e, small, &md->small, err));
     VECQ_TRY(conv_weights(e, p, w, &md->w, err));
     if (b != NULL)
         VECQ_TRY(vecq_onednn_plain(e, b, &md->b, err));
@@ -56,85 +60,213 @@ static vecq_status conv_describe(vecq_onednn *e, const vecq_conv_params *p, cons
     return VECQ_OK;
 }
 
-static int conv_takes(const vecq_conv_params *p, const vecq_var *x, const vecq_var *w, const vecq_var *y)
+static int conv_takes(const vecq_conv_params *p, const vecq_var *large, const vecq_var *w,
+                      const vecq_var *small)
 {
     unsigned i;
 
     for (i = 0; i < p->spatial; i++)
         if (p->pad_begin[i] < 0 || p->pad_end[i] < 0)
             return 0;
-    return vecq_onednn_takes(x) && vecq_onednn_takes(w) && vecq_onednn_takes(y);
+    return vecq_onednn_takes(large) && vecq_onednn_takes(w) && vecq_onednn_takes(small);
 }
 
-VECQ_ONEDNN_PLAN(conv)
+static dnnl_status_t conv_forward(const vecq_dnnl_maker *m, const conv_md *md, dnnl_primitive_desc_t *pd)
 {
-    const vecq_var *x = op->inputs[0], *w = op->inputs[1], *b = op->n_inputs > 2 ? op->inputs[2] : NULL;
-    const vecq_var *y = op->outputs[0];
-    vecq_onednn_arg args[] = {{.kind = DNNL_ARG_SRC, .var = x},
+    return vecq_dnnl_conv_forward(m, dnnl_forward_training, dnnl_convolution_auto, md->large, md->w, md->b,
+                                  md->small, &md->win, pd);
+}
+
+/* large, w, b -> small */
+static vecq_status plan_small(vecq_onednn *e, vecq_planner *planner, const vecq_op *op, const vecq_var *large,
+                              const vecq_var *w, const vecq_var *b, const vecq_var *small, int *taken,
+                              vecq_error *err)
+{
+    vecq_onednn_arg args[] = {{.kind = DNNL_ARG_SRC, .var = large},
                               {.kind = DNNL_ARG_WEIGHTS, .var = w},
                               {.kind = DNNL_ARG_BIAS, .var = b},
-                              {.kind = DNNL_ARG_DST, .access = VECQ_ONEDNN_WRITE, .var = y}};
+                              {.kind = DNNL_ARG_DST, .access = VECQ_ONEDNN_WRITE, .var = small}};
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t made;
     conv_md md;
 
-    if (!conv_takes(op->params, x, w, y))
+    if (!conv_takes(op->params, large, w, small))
         return VECQ_OK;
-    VECQ_TRY(conv_describe(e, op->params, x, w, b, y, &md, err));
-    made = vecq_dnnl_conv_forward(&e->make, dnnl_forward_training, dnnl_convolution_auto, md.x, md.w, md.b,
-                                  md.y, &md.win, &pd);
+    VECQ_TRY(conv_describe(e, op->params, large, w, b, small, &md, err));
+    made = conv_forward(&e->make, &md, &pd);
     return vecq_onednn_finish(e, planner, op, made, pd, args, 4, taken, err);
 }
 
-/* The forward descriptor that the makers of backward passes ask for as a hint. */
-static dnnl_status_t conv_hint(vecq_onednn *e, const conv_md *md, dnnl_primitive_desc_t *hint)
+/* small, w -> large */
+static vecq_status plan_large(vecq_onednn *e, vecq_planner *planner, const vecq_op *op, const vecq_var *small,
+                              const vecq_var *w, const vecq_var *large, int *taken, vecq_error *err)
 {
-    return vecq_dnnl_conv_forward(&e->make, dnnl_forward_training, dnnl_convolution_auto, md->x, md->w, md->b,
-                                  md->y, &md->win, hint);
-}
-
-VECQ_ONEDNN_PLAN(conv_grad_input)
-{
-    const vecq_var *dy = op->inputs[0], *w = op->inputs[1], *dx = op->outputs[0];
-    vecq_onednn_arg args[] = {{.kind = DNNL_ARG_DIFF_DST, .var = dy},
+    vecq_onednn_arg args[] = {{.kind = DNNL_ARG_DIFF_DST, .var = small},
                               {.kind = DNNL_ARG_WEIGHTS, .var = w},
-                              {.kind = DNNL_ARG_DIFF_SRC, .access = VECQ_ONEDNN_WRITE, .var = dx}};
+                              {.kind = DNNL_ARG_DIFF_SRC, .access = VECQ_ONEDNN_WRITE, .var = large}};
     dnnl_primitive_desc_t pd = NULL, hint = NULL;
     dnnl_status_t made;
     conv_md md;
 
-    if (!conv_takes(op->params, dx, w, dy))
+    if (!conv_takes(op->params, large, w, small))
         return VECQ_OK;
-    VECQ_TRY(conv_describe(e, op->params, dx, w, NULL, dy, &md, err));
-    made = conv_hint(e, &md, &hint);
+    VECQ_TRY(conv_describe(e, op->params, large, w, NULL, small, &md, err));
+    made = conv_forward(&e->make, &md, &hint);
     if (made == dnnl_success) {
-        made = vecq_dnnl_conv_backward_data(&e->make, dnnl_convolution_auto, md.x, md.w, md.y, &md.win, hint,
-                                            &pd);
+        made = vecq_dnnl_conv_backward_data(&e->make, dnnl_convolution_auto, md.large, md.w, md.small,
+                                            &md.win, hint, &pd);
         dnnl_primitive_desc_destroy(hint);
     }
     return vecq_onednn_finish(e, planner, op, made, pd, args, 3, taken, err);
 }
 
-VECQ_ONEDNN_PLAN(conv_grad_weight)
+/* large, small -> gradient of w, and of a bias of the small one (NULL: none) */
+static vecq_status plan_weights(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
+                                const vecq_var *large, const vecq_var *small, const vecq_var *dw,
+                                const vecq_var *db, int *taken, vecq_error *err)
 {
-    const vecq_var *x = op->inputs[0], *dy = op->inputs[1], *dw = op->outputs[0];
-    const vecq_var *db = op->n_outputs > 1 && vecq_onednn_is_used(op->outputs[1]) ? op->outputs[1] : NULL;
-    vecq_onednn_arg args[] = {{.kind = DNNL_ARG_SRC, .var = x},
-                              {.kind = DNNL_ARG_DIFF_DST, .var = dy},
+    vecq_onednn_arg args[] = {{.kind = DNNL_ARG_SRC, .var = large},
+                              {.kind = DNNL_ARG_DIFF_DST, .var = small},
                               {.kind = DNNL_ARG_DIFF_WEIGHTS, .access = VECQ_ONEDNN_WRITE, .var = dw},
                               {.kind = DNNL_ARG_DIFF_BIAS, .access = VECQ_ONEDNN_WRITE, .var = db}};
     dnnl_primitive_desc_t pd = NULL, hint = NULL;
     dnnl_status_t made;
     conv_md md;
 
-    if (!conv_takes(op->params, x, dw, dy))
+    if (!conv_takes(op->params, large, dw, small))
         return VECQ_OK;
-    VECQ_TRY(conv_describe(e, op->params, x, dw, db, dy, &md, err));
-    made = conv_hint(e, &md, &hint);
+    VECQ_TRY(conv_describe(e, op->params, large, dw, db, small, &md, err));
+    made = conv_forward(&e->make, &md, &hint);
     if (made == dnnl_success) {
-        made = vecq_dnnl_conv_backward_weights(&e->make, dnnl_convolution_auto, md.x, md.w, md.b, md.y,
-                                               &md.win, hint, &pd);
+        made = vecq_dnnl_conv_backward_weights(&e->make, dnnl_convolution_auto, md.large, md.w, md.b,
+                                               md.small, &md.win, hint, &pd);
         dnnl_primitive_desc_destroy(hint);
     }
     return vecq_onednn_finish(e, planner, op, made, pd, args, 4, taken, err);
+}
+
+static const vecq_var *bias_gradient(const vecq_op *op)
+{
+    return op->n_outputs > 1 && vecq_onednn_is_used(op->outputs[1]) ? op->outputs[1] : NULL;
+}
+
+/* ---- Conv ---- */
+
+VECQ_ONEDNN_PLAN(conv)
+{
+    return plan_small(e, planner, op, op->inputs[0], op->inputs[1], op->n_inputs > 2 ? op->inputs[2] : NULL,
+                      op->outputs[0], taken, err);
+}
+
+VECQ_ONEDNN_PLAN(conv_grad_input)
+{
+    return plan_large(e, planner, op, op->inputs[0], op->inputs[1], op->outputs[0], taken, err);
+}
+
+VECQ_ONEDNN_PLAN(conv_grad_weight)
+{
+    return plan_weights(e, planner, op, op->inputs[0], op->inputs[1], op->outputs[0], bias_gradient(op),
+                        taken, err);
+}
+
+/* ---- ConvTranspose ---- */
+
+/* Adds the bias where the backward data pass has left the result. */
+static vecq_status add_bias(vecq_onednn *e, vecq_planner *planner, const vecq_op *op, const vecq_var *b,
+                            const vecq_var *y, vecq_error *err)
+{
+    const vecq_dnnl_md *md = NULL, *md_b = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    vecq_slot slot = VECQ_NO_SLOT;
+    dnnl_dims_t dims;
+    dnnl_status_t made;
+    unsigned i;
+    int ignored = 0;
+
+    for (i = 0; i < y->rank; i++)
+        dims[i] = i == 1 ? y->dims[1] : 1;
+    VECQ_TRY(vecq_onednn_produced(e, planner, y, &md, err));
+    VECQ_TRY(vecq_onednn_check(vecq_dnnl_md_plain(&e->pool, (int)y->rank, dims, &md_b), "bias", NULL, err));
+    VECQ_TRY(vecq_planner_input(planner, y, &vecq_backend_onednn, vecq_onednn_layout(md), &slot, err));
+    made = vecq_dnnl_binary(&e->make, dnnl_binary_add, md, md_b, md, &pd);
+    VECQ_TRY(vecq_onednn_check(made, "bias", NULL, err));
+    {
+        vecq_onednn_arg args[] = {{.kind = DNNL_ARG_SRC_0, .access = VECQ_ONEDNN_SLOT_READ, .slot = slot},
+                                  {.kind = DNNL_ARG_SRC_1, .access = VECQ_ONEDNN_READ_PLAIN, .var = b},
+                                  {.kind = DNNL_ARG_DST, .access = VECQ_ONEDNN_SLOT_WRITE, .slot = slot}};
+
+        return vecq_onednn_finish(e, planner, op, dnnl_success, pd, args, 3, &ignored, err);
+    }
+}
+
+VECQ_ONEDNN_PLAN(conv_transpose)
+{
+    const vecq_var *b = op->n_inputs > 2 ? op->inputs[2] : NULL;
+
+    VECQ_TRY(plan_large(e, planner, op, op->inputs[0], op->inputs[1], op->outputs[0], taken, err));
+    if (*taken && b != NULL)
+        return add_bias(e, planner, op, b, op->outputs[0], err);
+    return VECQ_OK;
+}
+
+VECQ_ONEDNN_PLAN(conv_transpose_grad_input)
+{
+    return plan_small(e, planner, op, op->inputs[0], op->inputs[1], NULL, op->outputs[0], taken, err);
+}
+
+typedef struct channel_sums {
+    const vecq_var *dy;
+    unsigned threads;
+    const float *from;
+    float *to;
+} channel_sums;
+
+static vecq_status sum_channels(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
+{
+    const channel_sums *s = context;
+    size_t n_images = (size_t)s->dy->dims[0], n_channels = (size_t)s->dy->dims[1], i, k;
+    size_t n = s->dy->count / n_images / n_channels;
+
+    (void)thread;
+    (void)err;
+    for (; begin < end; begin++) {
+        double sum = 0;
+
+        for (i = 0; i < n_images; i++)
+            for (k = 0; k < n; k++)
+                sum += (double)s->from[(i * n_channels + begin) * n + k];
+        s->to[begin] = (float)sum;
+    }
+    return VECQ_OK;
+}
+
+static vecq_status run_channel_sums(void *state, const void *const *reads, void *const *writes,
+                                    const vecq_run *run, vecq_error *err)
+{
+    channel_sums *s = state;
+
+    (void)run;
+    s->from = reads[0];
+    s->to = writes[0];
+    return vecq_parallel_for((size_t)s->dy->dims[1], 1, s->threads, sum_channels, s, err);
+}
+
+VECQ_ONEDNN_PLAN(conv_transpose_grad_weight)
+{
+    const vecq_var *x = op->inputs[0], *dy = op->inputs[1], *db = bias_gradient(op);
+    vecq_slot from = VECQ_NO_SLOT, to = VECQ_NO_SLOT;
+    channel_sums *sums;
+
+    VECQ_TRY(plan_weights(e, planner, op, dy, x, op->outputs[0], NULL, taken, err));
+    if (!*taken || db == NULL)
+        return VECQ_OK;
+    VECQ_TRY(vecq_planner_input(planner, dy, NULL, NULL, &from, err));
+    VECQ_TRY(vecq_planner_output(planner, db, NULL, NULL, 0, &to, err));
+    sums = vecq_calloc(1, sizeof *sums);
+    if (sums == NULL)
+        return vecq_error_memory(err, sizeof *sums);
+    sums->dy = dy;
+    sums->threads = e->threads;
+    return vecq_planner_step(planner, op, &vecq_backend_onednn, "sums of channels", run_channel_sums, sums,
+                             vecq_free, &from, 1, &to, 1, err);
 }

@@ -68,8 +68,9 @@ VECQ_ONEDNN_PLAN(norm_train)
 }
 
 /* x, dy, scale, mean, variance -> dx, dscale, dbias */
-VECQ_ONEDNN_PLAN(norm_train_grad)
+VECQ_ONEDNN_PLAN(norm_grad)
 {
+    unsigned flags = op->kind == VECQ_OP_BATCH_NORM_GRAD ? dnnl_use_global_stats : 0;
     const vecq_dnnl_md *md = NULL;
     dnnl_primitive_desc_t pd = NULL, hint = NULL;
     dnnl_status_t made;
@@ -77,9 +78,9 @@ VECQ_ONEDNN_PLAN(norm_train_grad)
     if (!norm_takes(op))
         return VECQ_OK;
     VECQ_TRY(vecq_onednn_common(e, planner, op->inputs[0], op->inputs[1], &md, err));
-    made = vecq_dnnl_norm_forward(&e->make, dnnl_forward_training, md, epsilon_of(op), 0, &hint);
+    made = vecq_dnnl_norm_forward(&e->make, dnnl_forward_training, md, epsilon_of(op), flags, &hint);
     if (made == dnnl_success) {
-        made = vecq_dnnl_norm_backward(&e->make, md, md, epsilon_of(op), 0, hint, &pd);
+        made = vecq_dnnl_norm_backward(&e->make, md, md, epsilon_of(op), flags, hint, &pd);
         dnnl_primitive_desc_destroy(hint);
     }
     {
@@ -94,8 +95,10 @@ VECQ_ONEDNN_PLAN(norm_train_grad)
              .var = op->outputs[0],
              .over = DNNL_ARG_DIFF_DST},
             {.kind = DNNL_ARG_DIFF_SCALE, .access = VECQ_ONEDNN_WRITE, .var = op->outputs[1]},
-            {.kind = DNNL_ARG_DIFF_SHIFT, .access = VECQ_ONEDNN_WRITE, .var = op->outputs[2]}};
+            {.kind = DNNL_ARG_DIFF_SHIFT, .access = VECQ_ONEDNN_WRITE, .var = op->outputs[2]},
+            {.kind = DNNL_ARG_SHIFT, .var = op->inputs[2]}}; /* any vector */
 
-        return vecq_onednn_finish(e, planner, op, made, pd, args, 8, taken, err);
+        return vecq_onednn_finish(e, planner, op, made, pd, args, VECQ_DNNL_NORM_BACKWARD_SHIFT ? 9 : 8,
+                                  taken, err);
     }
 }

@@ -302,6 +302,37 @@ static void test_table(void **state)
     assert_null(vecq_zoo_initializer_name(VECQ_ZOO_INITIALIZERS));
 }
 
+/* docs/networks.md has a row for each network, with its parameters ("1,665,802"). */
+static void test_docs(void **state)
+{
+    char *text = calloc(1, 1 << 16);
+    FILE *f = fopen(VECQ_SOURCE_DIR "/docs/networks.md", "rb");
+    size_t i;
+
+    (void)state;
+    assert_non_null(text);
+    assert_non_null(f);
+    assert_true(fread(text, 1, (1 << 16) - 1, f) > 0);
+    fclose(f);
+    for (i = 0; i < N_EXPECTATIONS; i++) {
+        const expectation *e = &expectations[i];
+        unsigned n = (unsigned)(e->kernels + e->biases + e->norms);
+        char name[64], number[32];
+        const char *row, *found;
+
+        snprintf(name, sizeof name, "\n| `%s` |", e->name);
+        if (n >= 1000000)
+            snprintf(number, sizeof number, "| %u,%03u,%03u |", n / 1000000, n / 1000 % 1000, n % 1000);
+        else
+            snprintf(number, sizeof number, "| %u,%03u |", n / 1000, n % 1000);
+        row = strstr(text, name);
+        found = row != NULL ? strstr(row, number) : NULL;
+        if (found == NULL || found > strchr(row + 1, '\n'))
+            fail_msg("docs/networks.md: no row of %s with %s", e->name, number);
+    }
+    free(text);
+}
+
 /* The whole program agrees: the paper's preset on LeNet5 gives the paper's size. */
 static void test_paper_size(void **state)
 {
@@ -669,10 +700,11 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),      cmocka_unit_test(test_layers), cmocka_unit_test(test_paper_size),
-        cmocka_unit_test(test_glorot),     cmocka_unit_test(test_he),     cmocka_unit_test(test_lstm),
-        cmocka_unit_test(test_orthogonal), cmocka_unit_test(test_seeds),  cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_usage),  cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_table),      cmocka_unit_test(test_docs),       cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_paper_size), cmocka_unit_test(test_glorot),     cmocka_unit_test(test_he),
+        cmocka_unit_test(test_lstm),       cmocka_unit_test(test_orthogonal), cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_streams),    cmocka_unit_test(test_refusals),   cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

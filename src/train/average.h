@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Averages of weights over time: exponential, a = d a + (1 - d) w, or plain, a += (w - a) / n. The averaged
+ * weights are evaluated and written in place of the last ones.
+ */
+#ifndef VECQ_TRAIN_AVERAGE_H
+#define VECQ_TRAIN_AVERAGE_H
+
+#include "graph/program.h"
+#include "train/checkpoint.h"
+
+typedef struct vecq_average {
+    vecq_slotted **params; /* borrowed */
+    float **shadow;        /* [n] of as many elements as the parameter */
+    size_t n;
+    double decay;   /* exponential; 0: plain */
+    uint64_t count; /* updates so far */
+    int is_swapped; /* the store holds the averages, the shadow the weights */
+} vecq_average;
+
+vecq_status vecq_average_create(vecq_average *average, vecq_slotted *const *params, size_t n, double decay,
+                                vecq_error *err);
+void vecq_average_clear(vecq_average *average); /* a zeroed one is fine */
+/* Takes the weights as they are now; the first time they are the average. */
+void vecq_average_update(vecq_average *average);
+/* Exchanges weights and averages; nothing before the first update. Twice: as before. */
+void vecq_average_swap(vecq_average *average);
+
+/* Entries "average/count" and "average/PARAMETER". */
+vecq_status vecq_average_save(const vecq_average *average, vecq_checkpoint_writer *writer, vecq_error *err);
+vecq_status vecq_average_load(vecq_average *average, const vecq_checkpoint *checkpoint, vecq_error *err);
+
+#endif

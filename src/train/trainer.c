@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop: steps, evaluations, checkpoints, and what is written at the end. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "train/average.h"
+#include "train/log.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+#include "train/session.h"
+#include "train/trainer_private.h"
+
+#define SMOOTHING 50u /* steps that the shown loss, accuracy and rate are averages of */
+
+/* ---- events ---- */
+
+static vecq_train_event event_now(const vecq_trainer *t, vecq_train_event_kind kind)
+{
+    vecq_train_event event = {.kind = kind, .text = ""};
+    double done = (double)(t->step - t->first_step), left = (double)(t->n_steps - t->step);
+    double seconds = vecq_clock_seconds() - t->started - t->seconds_apart;
+
+    event.step = t->step;
+    event.steps = t->n_steps;
+    event.epoch = (double)t->step / (double)t->epoch_steps;
+    event.epochs = t->session.recipe->train.epochs;
+    event.loss = t->shown_loss;
+    event.accuracy = t->shown_accuracy;
+    event.lr = t->lr;
+    if (done > 0 && seconds > 0) {
+        event.rate = done * t->session.recipe->train.batch / seconds;
+        event.seconds_left = left * seconds / done;
+    }
+    return event;
+}
+
+static vecq_status send(vecq_trainer *t, const vecq_train_event *event, vecq_error *err)
+{
+    if (t->options->event == NULL || t->options->event(t->options->event_context, event) == 0)
+        return VECQ_OK;
+    t->is_interrupted = 1;
+    return vecq_error_set(err, VECQ_ERR_CANCELLED, "interrupted after step %llu%s", (unsigned long long)t->step,
+                          t->options->checkpoint != NULL ? "; --resume goes on from the checkpoint" : "");
+}
+
+vecq_status vecq_trainer_say(vecq_trainer *t, vecq_train_event_kind kind, const char *text, vecq_error *err)
+{
+    vecq_train_event event = event_now(t, kind);
+
+    event.text = text;
+    vecq_trainer_log(t, kind == VECQ_TRAIN_WARNING ? "warning" : "message");
+    vecq_log_text(t->log, "text", text);
+    vecq_trainer_log_end(t);
+    return send(t, &event, err);
+}
+
+/* ---- evaluation ---- */
+
+typedef struct eval_progress {
+    vecq_trainer *trainer;
+    vecq_error *err;
+} eval_progress;
+
+static int eval_tick(void *context, const char *stage, const char *unit, uint64_t done, uint64_t total)
+{
+    eval_progress *p = context;
+    vecq_train_event event = event_now(p->trainer, VECQ_TRAIN_EVALUATING);
+
+    (void)stage;
+    (void)unit;
+    event.done = done;
+    event.total = total;
+    return send(p->trainer, &event, NULL) != VECQ_OK;
+}
+
+static vecq_status evaluate(vecq_trainer *t, vecq_loader *loader, const char *what, vecq_metrics *out,
+                            vecq_error *err)
+{
+    eval_progress progress = {t, err};
+    double start = vecq_clock_seconds();
+    vecq_train_event event;
+    vecq_status status;
+
+    vecq_average_swap(&t->average);
+    status = vecq_session_evaluate(&t->session, loader, eval_tick, &progress, out, err);
+    vecq_average_swap(&t->average);
+    t->seconds_apart += vecq_clock_seconds() - start;
+    VECQ_TRY(status);
+    event = event_now(t, VECQ_TRAIN_EVALUATED);
+    event.loss = vecq_metrics_loss(out);
+    event.accuracy = vecq_metrics_accuracy(out);
+    event.done = out->correct;
+    event.total = out->n;
+    event.text = what;
+    vecq_trainer_log(t, "evaluation");
+    vecq_log_text(t->log, "data", what);
+    vecq_log_count(t->log, "samples", out->n);
+    vecq_log_real(t->log, "accuracy", event.accuracy);
+    vecq_log_real(t->log, "loss", event.loss);
+    vecq_trainer_log_end(t);
+    return send(t, &event, err);
+}
+
+/* Held-back data if there are any: the test data are looked at, but nothing is chosen by them. */
+static vecq_status evaluate_now(vecq_trainer *t, vecq_error *err)
+{
+    vecq_session *s = &t->session;
+    vecq_metrics m;
+
+    VECQ_TRY(evaluate(t, s->holdout_loader != NULL ? s->holdout_loader : s->test_loader,
+                      s->holdout_loader != NULL ? "held back" : "test", &m, err));
+    t->evaluated_at = t->step;
+    if (s->recipe->train.keep == VECQ_RECIPE_KEEP_BEST && s->bits == s->recipe->quantize.bits &&
+        vecq_metrics_accuracy(&m) > t->best_accuracy)
+        return vecq_trainer_keep_best(t, vecq_metrics_accuracy(&m), err);
+    return VECQ_OK;
+}
+
+/* ---- stages ---- */
+
+static unsigned stage_bits(const vecq_trainer *t, uint64_t step)
+{
+    const vecq_recipe *r = t->session.recipe;
+    unsigned bits = r->quantize.bits;
+    size_t i;
+
+    for (i = 0; i < r->quantize.gradual.n; i++)
+        if (step >= vecq_schedule_steps(r->quantize.gradual.items[i].epoch, t->epoch_steps))
+            bits = r->quantize.gradual.items[i].bits;
+    return bits;
+}
+
+static int stage_frozen(const vecq_trainer *t, uint64_t step)
+{
+    return step >= vecq_schedule_steps(t->session.recipe->train.bn_freeze, t->epoch_steps);
+}
+
+/* Programs for this step, when they are not those of the step before. */
+vecq_status vecq_trainer_enter(vecq_trainer *t, uint64_t step, vecq_error *err)
+{
+    vecq_session *s = &t->session;
+    unsigned bits = stage_bits(t, step);
+    int frozen = stage_frozen(t, step);
+    char text[96];
+
+    if (s->stepper.exec != NULL && s->bits == bits && s->norm_is_frozen == frozen)
+        return VECQ_OK;
+    VECQ_TRY(vecq_session_stage(s, bits, frozen, err));
+    VECQ_TRY(vecq_trainer_bind_optimizer(t, err));
+    if (step == 0 || t->session.recipe->quantize.gradual.n == 0)
+        return VECQ_OK;
+    snprintf(text, sizeof text, bits > 0 ? "weights have %u bits from here on" : "weights are float from here on",
+             bits);
+    return vecq_trainer_say(t, VECQ_TRAIN_MESSAGE, text, err);
+}
+
+/* ---- steps ---- */
+
+/* Finds the op that went wrong by running the step again, and says what usually helps. */
+static vecq_status diagnose(vecq_trainer *t, double loss, vecq_error *err)
+{
+    vecq_error why = VECQ_ERROR_INIT;
+    double again;
+    char where[256] = "";
+
+    if (vecq_session_step(&t->session, t->step, 1, &again, NULL, &why) == VECQ_ERR_VALUE)
+        snprintf(where, sizeof where, "; %s", why.message);
+    return vecq_error_set(err, VECQ_ERR_VALUE,
+                          "step %llu (epoch %.2f): the loss is %s%s. A lower optimizer.lr (now %.4g), a "
+                          "schedule.warmup or train.clip_grad_norm usually helps%s",
+                          (unsigned long long)t->step, (double)t->step / (double)t->epoch_steps,
+                          isnan(loss) ? "NaN" : "infinite", where, t->lr,
+                          t->options->checkpoint != NULL ? "; the last checkpoint is kept" : "");
+}
+
+static void show_average(vecq_trainer *t, double loss, const vecq_metrics *m)
+{
+    double accuracy = vecq_metrics_accuracy(m), rate;
+
+    if (t->n_shown < SMOOTHING)
+        t->n_shown++;
+    rate = 1 / (double)t->n_shown;
+    t->shown_loss += rate * (loss - t->shown_loss);
+    t->shown_accuracy += rate * (accuracy - t->shown_accuracy);
+}
+
+static void log_step(vecq_trainer *t, double loss)
+{
+    vecq_trainer_log(t, "step");
+    vecq_log_real(t->log, "loss", loss);
+    vecq_log_real(t->log, "mean_loss", t->shown_loss);
+    vecq_log_real(t->log, "mean_accuracy", t->shown_accuracy);
+    vecq_log_real(t->log, "lr", t->lr);
+    vecq_log_count(t->log, "bits", t->session.bits);
+    vecq_trainer_log_end(t);
+}
+
+static vecq_status one_step(vecq_trainer *t, vecq_error *err)
+{
+    vecq_metrics metrics = {0};
+    double loss, norm = 0;
+
+    VECQ_TRY(vecq_trainer_enter(t, t->step, err));
+    t->lr = vecq_schedule_lr(&t->schedule, t->step);
+    VECQ_TRY(vecq_session_step(&t->session, t->step, 0, &loss, &metrics, err));
+    if (!isfinite(loss))
+        return diagnose(t, loss, err);
+    VECQ_TRY(vecq_optimizer_step(t->optimizer, t->lr,
+                                 t->session.recipe->train.clip_grad_norm > 0 ? &norm : NULL, err));
+    t->step++;
+    if (t->average.n > 0 && t->step > t->average_from && t->step % t->average_every == 0)
+        vecq_average_update(&t->average);
+    show_average(t, loss, &metrics);
+    t->epoch_loss += loss;
+    t->epoch_loss_n++;
+    if (t->step % t->epoch_steps == 0) {
+        t->last_epoch_loss = t->epoch_loss / (double)t->epoch_loss_n;
+        t->epoch_loss = 0;
+        t->epoch_loss_n = 0;
+    }
+    if (t->step % t->log_every == 0)
+        log_step(t, loss);
+    return VECQ_OK;
+}
+
+static vecq_status all_steps(vecq_trainer *t, vecq_error *err)
+{
+    while (t->step < t->n_steps) {
+        vecq_train_event event;
+
+        VECQ_TRY(one_step(t, err));
+        event = event_now(t, VECQ_TRAIN_STEP);
+        VECQ_TRY(send(t, &event, err));
+        if (t->step % t->eval_every == 0 && t->step < t->n_steps)
+            VECQ_TRY(evaluate_now(t, err));
+        if (t->step % t->checkpoint_every == 0 && t->step < t->n_steps)
+            VECQ_TRY(vecq_trainer_checkpoint(t, err));
+    }
+    return VECQ_OK;
+}
+
+/* Statistics of batch norm for the weights that are written: forward passes of training, weights untouched. */
+static vecq_status reestimate(vecq_trainer *t, vecq_error *err)
+{
+    const vecq_recipe *r = t->session.recipe;
+    vecq_status status = VECQ_OK;
+    double loss;
+    unsigned i;
+
+    if (r->train.bn_reestimate == 0)
+        return VECQ_OK;
+    vecq_average_swap(&t->average);
+    for (i = 0; i < r->train.bn_reestimate && status == VECQ_OK; i++)
+        status = vecq_session_step(&t->session, t->n_steps + i, 0, &loss, NULL, err);
+    vecq_average_swap(&t->average);
+    return status;
+}
+
+/* ---- the run ---- */
+
+static vecq_status start(vecq_trainer *t, vecq_error *err)
+{
+    const vecq_recipe *r = t->session.recipe;
+    double steps = ceil(r->train.epochs * (double)t->epoch_steps - 1e-9);
+
+    t->n_steps = steps > 0 ? (uint64_t)steps : 0;
+    if (r->train.limit_steps > 0 && r->train.limit_steps < t->n_steps)
+        t->n_steps = r->train.limit_steps;
+    vecq_schedule_of(r, t->epoch_steps, &t->schedule);
+    t->eval_every = vecq_schedule_interval(&r->train.eval_every, t->epoch_steps);
+    t->checkpoint_every = vecq_schedule_interval(&r->train.checkpoint_every, t->epoch_steps);
+    t->log_every = vecq_schedule_interval(&r->train.log_every, t->epoch_steps);
+    t->average_every = vecq_schedule_interval(&r->average.every, t->epoch_steps);
+    t->average_from = isfinite(r->average.swa) ? vecq_schedule_steps(r->average.swa, t->epoch_steps) : 0;
+    t->best_accuracy = -1;
+    VECQ_TRY(vecq_trainer_enter(t, 0, err));
+    if (r->average.ema > 0 || isfinite(r->average.swa))
+        VECQ_TRY(vecq_average_create(&t->average, t->session.stepper.params, t->session.stepper.n_params,
+                                     r->average.ema, err));
+    return vecq_trainer_resume(t, err);
+}
+
+static vecq_status finish(vecq_trainer *t, vecq_train_result *result, vecq_error *err)
+{
+    vecq_session *s = &t->session;
+    vecq_metrics m;
+
+    VECQ_TRY(reestimate(t, err));
+    if (s->recipe->train.keep == VECQ_RECIPE_KEEP_BEST) {
+        VECQ_TRY(evaluate_now(t, err)); /* the last weights compete too */
+        VECQ_TRY(vecq_trainer_restore_best(t, err));
+    }
+    vecq_average_swap(&t->average);
+    vecq_trained_round(&s->store, s->plan.n > 0 ? &s->plan : NULL);
+    vecq_average_swap(&t->average);
+    if (s->holdout_loader != NULL) {
+        VECQ_TRY(evaluate(t, s->holdout_loader, "held back", &m, err));
+        result->holdout_accuracy = vecq_metrics_accuracy(&m);
+    }
+    VECQ_TRY(evaluate(t, s->test_loader, "test", &m, err));
+    result->test_accuracy = vecq_metrics_accuracy(&m);
+    result->test_loss = vecq_metrics_loss(&m);
+    result->test_samples = m.n;
+    VECQ_TRY(vecq_trainer_checkpoint(t, err));
+    vecq_average_swap(&t->average); /* for good: what is written */
+    if (t->options->output != NULL)
+        VECQ_TRY(vecq_trainer_write(t, &m, result, err));
+    return VECQ_OK;
+}
+
+static vecq_status run(vecq_trainer *t, vecq_train_result *result, vecq_error *err)
+{
+    vecq_train_event event;
+    vecq_metrics m;
+    size_t i;
+
+    for (i = 0; i < t->session.stepper.n_params; i++)
+        result->parameters += t->session.stepper.params[i]->tensor.count;
+    result->peak_bytes = vecq_exec_bytes(t->session.stepper.exec);
+    t->started = vecq_clock_seconds();
+    event = event_now(t, VECQ_TRAIN_START);
+    VECQ_TRY(send(t, &event, err));
+    if (t->first_step == 0 && t->session.recipe->model.file != NULL) {
+        VECQ_TRY(evaluate(t, t->session.test_loader, "test before training", &m, err));
+        result->start_accuracy = vecq_metrics_accuracy(&m);
+    }
+    VECQ_TRY(all_steps(t, err));
+    return finish(t, result, err);
+}
+
+static void log_result(vecq_trainer *t, const vecq_train_result *result)
+{
+    vecq_trainer_log(t, "result");
+    vecq_log_count(t->log, "bits", t->session.recipe->quantize.bits);
+    vecq_log_count(t->log, "act_bits", t->session.recipe->quantize.act_bits);
+    vecq_log_count(t->log, "seed", t->session.recipe->seed);
+    vecq_log_real(t->log, "test_accuracy", result->test_accuracy);
+    vecq_log_real(t->log, "test_loss", result->test_loss);
+    vecq_log_count(t->log, "test_samples", result->test_samples);
+    vecq_log_real(t->log, "holdout_accuracy", result->holdout_accuracy);
+    vecq_log_real(t->log, "start_accuracy", result->start_accuracy);
+    vecq_log_real(t->log, "file_accuracy", result->file_accuracy);
+    vecq_log_count(t->log, "file_bytes", result->file_bytes);
+    vecq_log_real(t->log, "train_loss", result->loss);
+    vecq_trainer_log_end(t);
+}
+
+static vecq_status train(vecq_trainer *t, const vecq_recipe *recipe, vecq_train_result *result,
+                         vecq_error *err)
+{
+    vecq_status status;
+
+    VECQ_TRY(vecq_session_open(&t->session, recipe, err));
+    t->epoch_steps = vecq_loader_batches(t->session.train_loader);
+    VECQ_TRY(start(t, err));
+    VECQ_TRY(vecq_trainer_open_log(t, err));
+    status = run(t, result, err);
+    result->steps = t->step - t->first_step;
+    result->seconds = vecq_clock_seconds() - t->started;
+    result->loss = t->last_epoch_loss;
+    if (status == VECQ_ERR_CANCELLED && t->is_interrupted && t->step > t->first_step)
+        vecq_trainer_checkpoint(t, NULL);
+    if (status == VECQ_OK) {
+        vecq_train_event event = event_now(t, VECQ_TRAIN_DONE);
+
+        log_result(t, result);
+        send(t, &event, NULL);
+    }
+    return status;
+}
+
+void vecq_train_options_default(vecq_train_options *options)
+{
+    memset(options, 0, sizeof *options);
+    options->size = sizeof *options;
+}
+
+vecq_status vecq_train(const vecq_recipe *recipe, const vecq_train_options *options, vecq_train_result *out,
+                       vecq_error *err)
+{
+    vecq_train_result result = {.start_accuracy = NAN,
+                                .holdout_accuracy = NAN,
+                                .test_accuracy = NAN,
+                                .file_accuracy = NAN};
+    vecq_trainer *t;
+    vecq_status status;
+
+    if (options->size != sizeof *options)
+        return vecq_error_set(err, VECQ_ERR_USAGE, "vecq_train_options of another version of the library");
+    t = vecq_calloc(1, sizeof *t);
+    if (t == NULL)
+        return vecq_error_memory(err, sizeof *t);
+    t->options = options;
+    t->last_epoch_loss = NAN;
+    status = train(t, recipe, &result, err);
+    vecq_log_destroy(t->log);
+    vecq_average_clear(&t->average);
+    vecq_optimizer_destroy(t->optimizer);
+    vecq_trainer_drop_best(t);
+    vecq_session_close(&t->session);
+    vecq_free(t);
+    if (out != NULL)
+        *out = result;
+    return status;
+}
