@@ -33,7 +33,7 @@ static vecq_status trained_read_f32(const vecq_const *constant, float *dst, vecq
 
 static int is_trained(const vecq_value *value)
 {
-    return value->constant != NULL && value->constant->read == trained_read;
+    return value->constant != NULL && value->constant->is_given;
 }
 
 /* ---- applying ---- */
@@ -97,6 +97,7 @@ static vecq_status apply_one(vecq_value *value, const vecq_slotted *item, vecq_f
     if (fresh == NULL)
         return vecq_error_memory(err, sizeof *fresh);
     fresh->base = header;
+    fresh->base.is_given = 1;
     fresh->base.read = trained_read;
     fresh->base.read_f32 = trained_read_f32;
     fresh->values = item->tensor.data;
