@@ -35,7 +35,7 @@ static void lower_options(const vecq_session *s, int is_training, vecq_lower_opt
     memset(out, 0, sizeof *out);
     out->is_training = is_training;
     out->norm_is_frozen = s->norm_is_frozen;
-    out->plan = s->plan.n > 0 ? &s->plan : NULL;
+    out->plan = &s->plan;
     out->learned_steps = r->quantize.lsq;
     out->search_every =
         r->quantize.lambda == VECQ_LAMBDA_SEARCH ? (unsigned)r->quantize.search_every : 0;
@@ -269,6 +269,8 @@ vecq_status vecq_session_stage(vecq_session *s, unsigned bits, int norm_is_froze
         vecq_session_quantize_options(s, bits, &options);
         VECQ_TRY(vecq_plan_make(s->ir, &options, &s->plan, err));
         VECQ_TRY(check_plan(&s->plan, err));
+    } else {
+        VECQ_TRY(vecq_plan_make(s->ir, NULL, &s->plan, err)); /* a list, nothing selected */
     }
     VECQ_TRY(build_stepper(s, err));
     return build_evaluator(s, err);
