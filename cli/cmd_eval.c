@@ -16,7 +16,8 @@ static const cli_option options[] = {
     {OPTION_DATA, "data", "SPEC", "data: idx:DIR, cifar10:DIR, images:DIR or text:PLACE"},
     {OPTION_SPLIT, "split", "PART", "part of the data: test, validation, train (default test)"},
     {OPTION_SET, "set", "KEY=VALUE",
-     "a setting of preprocessing, as in recipes: data.mean, data.std,\ndata.scale, model.input, model.output, "
+     "a setting of preprocessing, as in recipes: data.mean, data.std,\ndata.scale, model.input, "
+     "model.output, "
      "... (docs/recipes.md)"},
     {'j', "threads", "N", "threads to use (default: all processors)"},
     {OPTION_JSON, "json", NULL, "print one JSON object (docs/json.md)"},
@@ -92,7 +93,8 @@ static void eval_print(const vecq_eval_result *r)
     printf("loss          %.4f\n", r->loss);
     if (r->n_bad > 0)
         printf("not finite    %llu samples\n", (unsigned long long)r->n_bad);
-    printf("time          %.2f s, %.0f samples/s\n", r->seconds, (double)r->samples / r->seconds);
+    printf("time          %.2f s, %.0f samples/s\n", r->seconds,
+           r->seconds > 0 ? (double)r->samples / r->seconds : 0);
     if (r->undivided)
         printf("note          the data have no test part: all of them were used\n");
 }
@@ -126,8 +128,11 @@ static int eval_go(eval_job *job)
     status = vecq_evaluate(job->model, job->recipe, (int)job->split, cli_progress_report, &progress, &result,
                            &err);
     cli_progress_end(&progress);
-    if (status != VECQ_OK)
-        return cli_failed(job->model, &err);
+    if (status != VECQ_OK) { /* the message names the file: model or data */
+        cli_error("%s", err.message[0] != '\0' ? err.message : vecq_status_name(status));
+        cli_interrupt_reraise();
+        return CLI_FAILED;
+    }
     if (job->json)
         eval_json(job, &result);
     else
@@ -160,7 +165,8 @@ const cli_command cli_cmd_eval = {
     "MODEL --data SPEC [OPTIONS]",
     "accuracy of a model on labelled data",
     "Runs a classifier over the test part of a data set. A model written by 'vecq train' remembers how its\n"
-    "data were prepared; for others give mean and deviation with --set. Packed models are evaluated with the\n"
+    "data were prepared; for others give mean and deviation with --set. Packed models are evaluated with "
+    "the\n"
     "values that they decode to. A Softmax or Sigmoid at the end is left out.",
     options,
     "vecq eval lenet5.onnx --data idx:data/mnist\n"

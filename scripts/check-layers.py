@@ -17,7 +17,7 @@ RANK = {layer: rank for rank, layers in enumerate(RANKS) for layer in layers.spl
 # Public headers by the lowest layer that may see them: model.h is implemented by onnx, but its options and reports
 # are what the passes of graph work on. vecq.h is everything and not for use below src/.
 PUBLIC = {"api.h": "base", "status.h": "base", "cpu.h": "base", "random.h": "base", "quant.h": "quant",
-          "model.h": "graph"}
+          "model.h": "graph", "train.h": "train"}
 KERNELS_SEE = {"vecq/cpu.h", "vecq/api.h"}
 OUTSIDE = ["cli", "examples", "bindings"]
 LIBRARIES = [  # header, who may include it

@@ -30,15 +30,20 @@ vecq_status vecq_ports_check_logits(const vecq_ports *ports, const vecq_var *log
 {
     char shape[96];
     unsigned i;
-    int is_flat = logits->rank >= 1 && logits->dims[0] == (int64_t)batch && vecq_var_is_float(logits);
+    int is_flat = logits->rank >= 1 && logits->dims[0] == (int64_t)batch;
 
     for (i = 2; i < logits->rank; i++)
         is_flat &= logits->dims[i] == 1;
     if (!is_flat)
+        return vecq_error_set(
+            err, VECQ_ERR_UNSUPPORTED,
+            "output '%s' has shape %s for a batch of %zu: logits are [batch, classes] (name "
+            "another value with model.output)",
+            ports->logits, vecq_var_shape_text(logits, shape), batch);
+    if (logits->dtype != VECQ_DT_FLOAT)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
-                              "output '%s' has shape %s for a batch of %zu: logits are [batch, classes] (name "
-                              "another value with model.output)",
-                              ports->logits, vecq_var_shape_text(logits, shape), batch);
+                              "output '%s' is %s: logits are float32 (name another value with model.output)",
+                              ports->logits, vecq_dtype_name(logits->dtype));
     *width = logits->rank > 1 ? (size_t)logits->dims[1] : 1;
     if (*width < classes && !(*width == 1 && classes == 2))
         return vecq_error_set(err, VECQ_ERR_VALUE, "output '%s' tells %zu classes apart, the data have %zu",
@@ -57,8 +62,8 @@ static vecq_status build(vecq_evaluator *e, vecq_ir *ir, const vecq_evaluator_op
     VECQ_TRY(vecq_ports_input(o->ports, o->batch, &e->program, &e->input, err));
     input.name = o->ports->input;
     input.var = e->input;
-    VECQ_TRY(vecq_lower_graph(&e->program, o->store, ir, o->lower, &input, 1, &o->ports->logits, 1, &e->logits,
-                              err));
+    VECQ_TRY(vecq_lower_graph(&e->program, o->store, ir, o->lower, &input, 1, &o->ports->logits, 1,
+                              &e->logits, err));
     VECQ_TRY(vecq_ports_check_logits(o->ports, e->logits, o->batch, o->classes, &e->width, err));
     e->logits->is_output = 1;
     vecq_program_prune(&e->program);

@@ -14,9 +14,9 @@ typedef struct vecq_evaluator vecq_evaluator;
 typedef struct vecq_evaluator_options {
     const vecq_ports *ports; /* fitted to the data */
     size_t batch;
-    size_t classes; /* of the data: the logits must have as many, or one when there are two */
-    vecq_store *store;                 /* parameters shared with training; with lower.is_frozen: not used */
-    const vecq_lower_options *lower;   /* is_training 0 */
+    size_t classes;    /* of the data: the logits must have as many, or one when there are two */
+    vecq_store *store; /* parameters shared with training; with lower.is_frozen: not used */
+    const vecq_lower_options *lower; /* is_training 0 */
     const vecq_backend *const *backends;
     size_t n_backends;
     unsigned threads;
@@ -30,8 +30,8 @@ void vecq_evaluator_destroy(vecq_evaluator *evaluator); /* NULL is fine */
 /* Parameters changed since the last run. */
 void vecq_evaluator_invalidate(vecq_evaluator *evaluator);
 
-/* Runs over every sample of the loader (made with the same batch, not shuffled, short last batch kept). progress may
- * be NULL. */
+/* Runs over every sample of the loader (made with the same batch, not shuffled, short last batch kept).
+ * progress may be NULL. */
 vecq_status vecq_evaluator_run(vecq_evaluator *evaluator, vecq_loader *loader, vecq_progress_fn progress,
                                void *context, vecq_metrics *out, vecq_error *err);
 

@@ -29,8 +29,11 @@ static vecq_status find_input(const vecq_ir *ir, const char *name, const vecq_va
         *out = value;
     }
     if (*out == NULL)
-        return vecq_error_set(err, VECQ_ERR_VALUE, name != NULL ? "the model has no input '%s'" : "%.0sthe "
-                              "model has no input", name != NULL ? name : "");
+        return vecq_error_set(err, VECQ_ERR_VALUE,
+                              name != NULL ? "the model has no input '%s'"
+                                           : "%.0sthe "
+                                             "model has no input",
+                              name != NULL ? name : "");
     return VECQ_OK;
 }
 
@@ -55,8 +58,9 @@ static vecq_status image_input(vecq_ports *ports, vecq_error *err)
         ports->width = last;
     }
     if (ports->channels > VECQ_DATA_CHANNELS_MAX)
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "input '%s' has %zu channels; images have at most %u",
-                              ports->input, ports->channels, VECQ_DATA_CHANNELS_MAX);
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                              "input '%s' has %zu channels; images have at most %u", ports->input,
+                              ports->channels, VECQ_DATA_CHANNELS_MAX);
     return VECQ_OK;
 }
 
@@ -80,27 +84,31 @@ static vecq_status read_input(const vecq_value *value, vecq_ports *ports, vecq_e
         return VECQ_OK;
     }
     if (value->dtype != VECQ_DT_FLOAT)
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "input '%s' is %s; float32 images or integer token "
-                              "ids can be fed", value->name, vecq_dtype_name(value->dtype));
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                              "input '%s' is %s; float32 images or integer token "
+                              "ids can be fed",
+                              value->name, vecq_dtype_name(value->dtype));
     return image_input(ports, err);
 }
 
 /* ---- output ---- */
 
-/* The value that a Softmax or Sigmoid at the end takes, through Identity; the value itself otherwise. */
+/* The value that a Softmax or Sigmoid at the end takes, through Identity; the value itself otherwise. Only
+ * one is left out: a Sigmoid before a Softmax belongs to the network. */
 static const vecq_value *before_activation(const vecq_value *value)
 {
-    static const char *const ends[] = {"Softmax", "LogSoftmax", "Sigmoid", "Identity"};
-    size_t i, hops;
+    int hops, cut = 0;
 
     for (hops = 0; hops < 8 && value->producer != NULL; hops++) {
         const vecq_node *node = value->producer;
+        int is_end = vecq_node_is(node, "Softmax") || vecq_node_is(node, "LogSoftmax") ||
+                     vecq_node_is(node, "Sigmoid");
 
-        for (i = 0; i < sizeof ends / sizeof *ends; i++)
-            if (vecq_node_is(node, ends[i]) && node->n_inputs > 0 && node->inputs[0] != NULL)
-                break;
-        if (i == sizeof ends / sizeof *ends)
+        if ((!is_end || cut) && !vecq_node_is(node, "Identity"))
             break;
+        if (node->n_inputs == 0 || node->inputs[0] == NULL)
+            break;
+        cut |= is_end;
         value = node->inputs[0];
     }
     return value;
@@ -152,15 +160,17 @@ static vecq_status fit_images(vecq_ports *ports, const vecq_dataset_info *data, 
 
     shape_text(ports, shape);
     for (i = 1; i < ports->rank; i++) {
+        if (ports->dims[i] == 0 || (ports->dims[i] > 0 && ports->dims[i] > c * h * w))
+            product = 0; /* and stays so */
         if (ports->rank == 4 && ports->dims[i] < 0)
             ports->dims[i] = want[i - 1];
         if (ports->rank == 4 && ports->dims[i] != want[i - 1])
             fits = 0;
         open_dims += ports->dims[i] < 0;
-        if (ports->dims[i] > 0)
+        if (ports->dims[i] > 0 && product <= c * h * w) /* both are at most 2^30 */
             product *= ports->dims[i];
     }
-    for (i = 1; i < ports->rank && open_dims == 1; i++)
+    for (i = 1; i < ports->rank && open_dims == 1 && product > 0; i++)
         if (ports->dims[i] < 0 && (c * h * w) % product == 0) {
             ports->dims[i] = c * h * w / product;
             product = c * h * w;

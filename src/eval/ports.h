@@ -19,7 +19,7 @@ typedef struct vecq_ports {
     vecq_dtype dtype; /* float32, int64 or int32 */
     vecq_ports_layout layout;
     unsigned rank;
-    int64_t dims[VECQ_MAX_RANK]; /* dims[0]: batch, to be filled in; the others > 0 */
+    int64_t dims[VECQ_MAX_RANK];    /* dims[0]: batch, to be filled in; the others > 0 */
     size_t channels, height, width; /* images; 0: not told by the model */
     size_t length;                  /* texts; 0: not told */
     const char *logits;
@@ -32,8 +32,8 @@ typedef struct vecq_ports {
 vecq_status vecq_ports_find(const vecq_ir *ir, const char *input, const char *output, vecq_ports *out,
                             vecq_error *err);
 
-/* Checks the ports against a data set, fills in what the model leaves open. Errors name the model's shape, the
- * data's shape and the settings that bring them together. */
+/* Checks the ports against a data set, fills in what the model leaves open. Errors name the model's shape,
+ * the data's shape and the settings that bring them together. */
 vecq_status vecq_ports_fit(vecq_ports *ports, const vecq_dataset_info *data, vecq_error *err);
 
 #endif

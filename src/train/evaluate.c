@@ -48,7 +48,15 @@ static vecq_status merge_recipe(evaluation *e, const vecq_recipe *given, vecq_er
     return VECQ_OK;
 }
 
-static vecq_status open_data(evaluation *e, int split, vecq_error *err)
+/* Messages about the model begin with its file, those about data with theirs. */
+static vecq_status of_model(const char *path, vecq_status status, vecq_error *err)
+{
+    if (status != VECQ_OK && err != NULL)
+        vecq_error_prefix(err, "%s", path);
+    return status;
+}
+
+static vecq_status open_data(evaluation *e, const char *path, int split, vecq_error *err)
 {
     const vecq_recipe *r = &e->recipe;
     const char *spec = split == 2 && r->data.test != NULL ? r->data.test : r->data.train;
@@ -68,7 +76,7 @@ static vecq_status open_data(evaluation *e, int split, vecq_error *err)
     }
     VECQ_TRY(vecq_dataset_open(spec, &options, &e->data, err));
     info = vecq_dataset_describe(e->data);
-    VECQ_TRY(vecq_ports_fit(&e->ports, info, err));
+    VECQ_TRY(of_model(path, vecq_ports_fit(&e->ports, info, err), err));
     memset(mean, 0, sizeof mean);
     memset(std, 0, sizeof std);
     if (info->kind == VECQ_DATASET_IMAGES)
@@ -83,24 +91,19 @@ static vecq_status prepare(evaluation *e, const char *path, const vecq_recipe *r
     vecq_lower_options lower = {.is_frozen = 1};
     vecq_evaluator_options options = {
         .ports = &e->ports, .lower = &lower, .backends = backends, .threads = recipe->threads};
-    vecq_status status;
 
     VECQ_TRY(vecq_model_load(path, &e->model, err));
-    VECQ_TRY(merge_recipe(e, recipe, err));
-    status = vecq_ports_find(&vecq_model_document(e->model)->ir, e->recipe.model.input, e->recipe.model.output,
-                             &e->ports, err);
-    if (status == VECQ_OK)
-        status = open_data(e, split, err);
-    if (status == VECQ_OK)
-        status = vecq_session_backends(&e->recipe, backends, &options.n_backends, err);
-    if (status == VECQ_OK) {
-        options.batch = e->recipe.train.eval_batch;
-        options.classes = vecq_dataset_describe(e->data)->n_classes;
-        status = vecq_evaluator_create(&vecq_model_document(e->model)->ir, &options, &e->evaluator, err);
-    }
-    if (status != VECQ_OK)
-        vecq_error_prefix(err, "%s", path);
-    return status;
+    VECQ_TRY(of_model(path, merge_recipe(e, recipe, err), err));
+    VECQ_TRY(of_model(path,
+                      vecq_ports_find(&vecq_model_document(e->model)->ir, e->recipe.model.input,
+                                      e->recipe.model.output, &e->ports, err),
+                      err));
+    VECQ_TRY(open_data(e, path, split, err));
+    VECQ_TRY(vecq_session_backends(&e->recipe, backends, &options.n_backends, err));
+    options.batch = e->recipe.train.eval_batch;
+    options.classes = vecq_dataset_describe(e->data)->n_classes;
+    return of_model(
+        path, vecq_evaluator_create(&vecq_model_document(e->model)->ir, &options, &e->evaluator, err), err);
 }
 
 vecq_status vecq_evaluate(const char *model, const vecq_recipe *recipe, int split, vecq_progress_fn progress,

@@ -8,9 +8,11 @@
 #include "onnx/trained.h"
 #include "train/recipe_private.h"
 
-/* Keys that are remembered as they are; mean and std as they are used. */
-static const char *const kept_keys[] = {"data.channels", "data.resize", "data.scale", "data.tokens",
-                                        "data.pad", "data.cut"};
+/* Keys that are remembered as they are, and those that are remembered as they are used. */
+static const char *const kept_keys[] = {"data.channels", "data.resize", "data.scale",  "data.tokens",
+                                        "data.pad",      "data.cut",    "data.height", "data.width",
+                                        "data.length",   "data.mean",   "data.std"};
+#define KEPT_AS_GIVEN 6u
 
 static void add_number(vecq_text_writer *text, const char *key, size_t value)
 {
@@ -50,7 +52,7 @@ vecq_status vecq_preprocessing_text(const vecq_recipe *recipe, const vecq_datase
     vecq_text_writer text = {NULL, 0, 0, 0};
     size_t i;
 
-    for (i = 0; i < sizeof kept_keys / sizeof *kept_keys; i++) {
+    for (i = 0; i < KEPT_AS_GIVEN; i++) {
         if (!vecq_recipe_is_given(recipe, kept_keys[i]))
             continue;
         vecq_text_add(&text, kept_keys[i]);
@@ -83,19 +85,28 @@ vecq_status vecq_preprocessing_vocabulary(const vecq_dataset_info *data, char **
     return finish(&text, out, err);
 }
 
-/* Only settings of data are taken from a file: whoever wrote it decides nothing else here. */
+static int is_kept(const char *text, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof kept_keys / sizeof *kept_keys; i++)
+        if (strlen(kept_keys[i]) == n && memcmp(kept_keys[i], text, n) == 0)
+            return 1;
+    return 0;
+}
+
+/* Nothing else is taken from a file: whoever wrote it does not choose places or limits here. */
 static vecq_status apply_line(vecq_recipe *recipe, const char *line, size_t n, vecq_error *err)
 {
     char text[VECQ_RECIPE_TEXT_MAX];
 
     if (n == 0)
         return VECQ_OK;
-    if (n >= sizeof text || strncmp(line, "data.", 5) != 0 || strncmp(line, "data.train", 10) == 0 ||
-        strncmp(line, "data.test", 9) == 0)
+    memcpy(text, line, n < sizeof text ? n : 0);
+    text[n < sizeof text ? n : 0] = '\0';
+    if (!is_kept(text, strcspn(text, "=")) || strlen(text) != n)
         return vecq_error_set(err, VECQ_ERR_FORMAT, "metadata %s: a line is no setting of data preprocessing",
                               VECQ_METADATA_DATA);
-    memcpy(text, line, n);
-    text[n] = '\0';
     return vecq_recipe_set(recipe, text, err);
 }
 
@@ -103,11 +114,14 @@ static vecq_status read_vocabulary(vecq_span bytes, char ***out, size_t *n, vecq
 {
     size_t i, begin = 0, capacity = 0;
 
-    for (i = 0; i < bytes.n; i++) {
+    for (i = 0; i <= bytes.n; i++) {
         char *token;
 
-        if (bytes.data[i] != '\n')
+        if (i < bytes.n ? bytes.data[i] != '\n' : begin == i) /* the last line may lack its end */
             continue;
+        if (memchr(bytes.data + begin, '\0', i - begin) != NULL)
+            return vecq_error_set(err, VECQ_ERR_FORMAT, "metadata %s: token %zu has a NUL in it",
+                                  VECQ_METADATA_VOCABULARY, *n);
         if (!vecq_grow((void **)out, &capacity, *n, sizeof **out) ||
             (token = vecq_alloc(i - begin + 1, 1)) == NULL)
             return vecq_error_memory(err, bytes.n);
@@ -132,8 +146,8 @@ vecq_status vecq_preprocessing_read(vecq_model *model, vecq_recipe *recipe, char
             VECQ_TRY(apply_line(recipe, (const char *)text.data + begin, i - begin, err));
             begin = i + 1;
         }
-    return read_vocabulary(vecq_document_metadata(vecq_model_document(model), VECQ_METADATA_VOCABULARY), vocabulary,
-                           n_vocabulary, err);
+    return read_vocabulary(vecq_document_metadata(vecq_model_document(model), VECQ_METADATA_VOCABULARY),
+                           vocabulary, n_vocabulary, err);
 }
 
 void vecq_preprocessing_free_vocabulary(char **vocabulary, size_t n)

@@ -19,7 +19,8 @@ void vecq_session_data_options(const vecq_recipe *r, const vecq_ports *ports, ve
     out->height = r->data.height > 0 ? r->data.height : ports != NULL ? ports->height : 0;
     out->width = r->data.width > 0 ? r->data.width : ports != NULL ? ports->width : 0;
     out->resize = r->data.resize;
-    out->grayscale = r->data.channels == 1 || (r->data.channels == 0 && ports != NULL && ports->channels == 1);
+    out->grayscale =
+        r->data.channels == 1 || (r->data.channels == 0 && ports != NULL && ports->channels == 1);
     out->tokens = r->data.tokens == VECQ_RECIPE_CHARS ? VECQ_TOKENS_CHARS : VECQ_TOKENS_WORDS;
     out->vocabulary_size = (size_t)r->data.vocabulary;
     out->length = r->data.length > 0 ? r->data.length : ports != NULL ? ports->length : 0;
@@ -65,7 +66,8 @@ static void loader_options(const vecq_recipe *r, const vecq_ports *ports, const 
     memcpy(out->mean, mean, sizeof out->mean);
     memcpy(out->std, std, sizeof out->std);
     out->threads = r->data.workers > 0 ? r->data.workers : 1;
-    out->prefetch = r->data.workers > 0 ? 2 * r->data.workers : 0;
+    out->prefetch =
+        2 * r->data.workers < VECQ_LOADER_PREFETCH_MAX ? 2 * r->data.workers : VECQ_LOADER_PREFETCH_MAX;
 }
 
 vecq_status vecq_session_eval_loader(const vecq_recipe *r, const vecq_ports *ports,
@@ -125,6 +127,9 @@ static vecq_status open_others(vecq_session *s, vecq_dataset_options *options, v
     options->holdout = 0;
     VECQ_TRY(vecq_dataset_open(test, options, &s->test, err));
     s->classes = info->n_classes;
+    if (s->recipe->data.classes.n > 0 && s->recipe->data.classes.n != s->classes)
+        return vecq_error_set(err, VECQ_ERR_VALUE, "data.classes has %zu names, %s has %zu classes",
+                              s->recipe->data.classes.n, s->recipe->data.train, s->classes);
     if (vecq_dataset_describe(s->test)->n_classes > s->classes)
         return vecq_error_set(err, VECQ_ERR_VALUE, "%s has %zu classes, the training data only %zu", test,
                               vecq_dataset_describe(s->test)->n_classes, s->classes);
@@ -135,13 +140,35 @@ static vecq_status open_data(vecq_session *s, const vecq_ports *ports, vecq_data
                              vecq_error *err)
 {
     if (s->recipe->data.train == NULL)
-        return vecq_error_set(err, VECQ_ERR_VALUE, "there is no training data: set data.train (for example "
-                                                   "data.train=cifar10:DIR)");
+        return vecq_error_set(err, VECQ_ERR_VALUE,
+                              "there is no training data: set data.train (for example "
+                              "data.train=cifar10:DIR)");
     vecq_session_data_options(s->recipe, ports, options);
     options->split = VECQ_SPLIT_TRAIN;
     options->random_crop = s->recipe->augment.crop && s->recipe->data.resize > 0;
     VECQ_TRY(vecq_dataset_open(s->recipe->data.train, options, &s->train, err));
     return open_others(s, options, err);
+}
+
+/* Batches of other shapes must not reach the programs. */
+static vecq_status check_alike(const vecq_session *s, const vecq_dataset *other, vecq_error *err)
+{
+    const vecq_dataset_info *info = vecq_dataset_describe(other), *train = vecq_dataset_describe(s->train);
+    vecq_ports ports = s->ports;
+    vecq_status status = VECQ_OK;
+
+    if (info->kind == VECQ_DATASET_IMAGES && train->kind == VECQ_DATASET_IMAGES &&
+        (info->channels != train->channels || info->height != train->height || info->width != train->width))
+        status = vecq_error_set(
+            err, VECQ_ERR_VALUE,
+            "its images are %zux%zux%zu, those for training %zux%zux%zu (channels, height, "
+            "width): set data.channels, data.height and data.width",
+            info->channels, info->height, info->width, train->channels, train->height, train->width);
+    if (status == VECQ_OK)
+        status = vecq_ports_fit(&ports, info, err);
+    if (status != VECQ_OK)
+        vecq_error_prefix(err, "%s", info->spec);
+    return status;
 }
 
 static vecq_status open_loaders(vecq_session *s, vecq_error *err)
@@ -151,8 +178,12 @@ static vecq_status open_loaders(vecq_session *s, vecq_error *err)
     if (info->kind == VECQ_DATASET_IMAGES)
         VECQ_TRY(vecq_session_normalisation(s->recipe, info, info->channels, s->mean, s->std, err));
     if (info->n < s->recipe->train.batch)
-        return vecq_error_set(err, VECQ_ERR_VALUE, "train.batch is %u, but there are only %zu training samples",
+        return vecq_error_set(err, VECQ_ERR_VALUE,
+                              "train.batch is %u, but there are only %zu training samples",
                               s->recipe->train.batch, info->n);
+    VECQ_TRY(check_alike(s, s->test, err));
+    if (s->holdout != NULL)
+        VECQ_TRY(check_alike(s, s->holdout, err));
     VECQ_TRY(train_loader(s, err));
     if (s->holdout != NULL)
         VECQ_TRY(vecq_session_eval_loader(s->recipe, &s->ports, s->holdout, s->mean, s->std,
@@ -197,7 +228,8 @@ static vecq_status open_network(vecq_session *s, vecq_dataset_options *options, 
     vecq_ports usual = {0};
 
     if (network == NULL)
-        return vecq_error_set(err, VECQ_ERR_VALUE, "there is no network '%s' (vecq train --networks lists them)",
+        return vecq_error_set(err, VECQ_ERR_VALUE,
+                              "there is no network '%s' (vecq train --networks lists them)",
                               s->recipe->model.network);
     if (network->kind == VECQ_NETWORK_TEXT)
         usual.length = network->length;
@@ -230,13 +262,16 @@ static vecq_status open_teacher(vecq_session *s, vecq_error *err)
 {
     const char *path = s->recipe->distill.teacher;
     vecq_status status;
+    int is_self;
 
     if (path == NULL)
         return VECQ_OK;
-    if (strcmp(path, "self") == 0)
+    is_self = strcmp(path, "self") == 0;
+    if (is_self)
         path = s->recipe->model.file;
     VECQ_TRY(vecq_model_load(path, &s->teacher, err));
-    status = vecq_ports_find(&vecq_model_document(s->teacher)->ir, NULL, NULL, &s->teacher_ports, err);
+    status = vecq_ports_find(&vecq_model_document(s->teacher)->ir, is_self ? s->recipe->model.input : NULL,
+                             is_self ? s->recipe->model.output : NULL, &s->teacher_ports, err);
     if (status == VECQ_OK)
         status = vecq_ports_fit(&s->teacher_ports, vecq_dataset_describe(s->train), err);
     if (status == VECQ_OK && s->teacher_ports.layout != s->ports.layout)
@@ -269,6 +304,9 @@ vecq_status vecq_session_open(vecq_session *s, const vecq_recipe *recipe, vecq_e
     memset(s, 0, sizeof *s);
     s->recipe = recipe;
     VECQ_TRY(vecq_recipe_check(recipe, err));
+    if (recipe->precision != VECQ_RECIPE_F32)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                              "precision bf16: no backend of this build computes in it; set precision=f32");
     VECQ_TRY(vecq_session_backends(recipe, s->backends, &s->n_backends, err));
     VECQ_TRY(recipe->model.network != NULL ? open_network(s, &options, err) : open_file(s, &options, err));
     VECQ_TRY(vecq_ports_fit(&s->ports, vecq_dataset_describe(s->train), err));

@@ -65,6 +65,10 @@ vecq_status vecq_session_stage(vecq_session *session, unsigned bits, int norm_is
 vecq_status vecq_session_step(vecq_session *session, uint64_t step, int check, double *loss,
                               vecq_metrics *metrics, vecq_error *err);
 
+/* A forward and backward pass whose effect are the statistics of batch norm: after passes with index 0, 1,
+ * ... they are the means over all of them, whatever they were before. */
+vecq_status vecq_session_measure(vecq_session *session, uint64_t step, unsigned index, vecq_error *err);
+
 /* Counts over a whole data set with the parameters as they are. */
 vecq_status vecq_session_evaluate(vecq_session *session, vecq_loader *loader, vecq_progress_fn progress,
                                   void *context, vecq_metrics *out, vecq_error *err);
@@ -75,8 +79,7 @@ void vecq_session_quantize_options(const vecq_session *session, unsigned bits, v
 /* ---- data, also for evaluation alone ---- */
 
 /* Dataset options of a recipe for a model with these ports (NULL: not known yet). */
-void vecq_session_data_options(const vecq_recipe *recipe, const vecq_ports *ports,
-                               vecq_dataset_options *out);
+void vecq_session_data_options(const vecq_recipe *recipe, const vecq_ports *ports, vecq_dataset_options *out);
 /* Loader for evaluation: no shuffling, no augmentation. mean, std: [channels]. */
 vecq_status vecq_session_eval_loader(const vecq_recipe *recipe, const vecq_ports *ports,
                                      const vecq_dataset *dataset, const double *mean, const double *std,

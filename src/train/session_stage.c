@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The programs of a stage of training: a width of weights, batch-norm statistics moving or frozen. */
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -37,8 +38,9 @@ static void lower_options(const vecq_session *s, int is_training, vecq_lower_opt
     out->norm_is_frozen = s->norm_is_frozen;
     out->plan = &s->plan;
     out->learned_steps = r->quantize.lsq;
-    out->search_every =
-        r->quantize.lambda == VECQ_LAMBDA_SEARCH ? (unsigned)r->quantize.search_every : 0;
+    out->search_every = r->quantize.lambda != VECQ_LAMBDA_SEARCH ? 0
+                        : r->quantize.search_every < UINT_MAX    ? (unsigned)r->quantize.search_every
+                                                                 : UINT_MAX;
     out->act.bits = r->quantize.act_bits;
     out->act.momentum = r->quantize.act_momentum;
     out->act.include = r->quantize.act_include.items;
@@ -71,7 +73,8 @@ static vecq_status weighted(vecq_program *program, vecq_var *term, double weight
     vecq_var *factor;
 
     if (weight != 1) {
-        VECQ_TRY(vecq_program_fill(program, "share", term->dtype, term->rank, term->dims, weight, &factor, err));
+        VECQ_TRY(
+            vecq_program_fill(program, "share", term->dtype, term->rank, term->dims, weight, &factor, err));
         VECQ_TRY(vecq_program_op2(program, VECQ_OP_MUL, "loss/share", term, factor, NULL, 0, &term, err));
     }
     if (*sum == NULL) {
@@ -104,10 +107,9 @@ static vecq_status label_loss(vecq_session *s, vecq_stepper *st, vecq_var **out,
                                 st->targets, NULL, 0, out, err);
     }
     VECQ_TRY(vecq_program_input(&st->program, "labels", VECQ_DT_INT32, 1, dims, &st->labels, err));
-    return vecq_program_op2(&st->program,
-                            kind == VECQ_RECIPE_LOSS_BCE ? VECQ_OP_BINARY_CROSS_ENTROPY
-                                                         : VECQ_OP_CROSS_ENTROPY,
-                            "cross-entropy", st->logits, st->labels, &params, sizeof params, out, err);
+    return vecq_program_op2(
+        &st->program, kind == VECQ_RECIPE_LOSS_BCE ? VECQ_OP_BINARY_CROSS_ENTROPY : VECQ_OP_CROSS_ENTROPY,
+        "cross-entropy", st->logits, st->labels, &params, sizeof params, out, err);
 }
 
 static vecq_status teacher_loss(vecq_session *s, vecq_stepper *st, vecq_var **out, vecq_error *err)
@@ -117,9 +119,8 @@ static vecq_status teacher_loss(vecq_session *s, vecq_stepper *st, vecq_var **ou
     vecq_lower_input input = {s->teacher_ports.input, st->input};
     vecq_var *logits;
     size_t width;
-    vecq_status status =
-        vecq_lower_graph(&st->program, NULL, &vecq_model_document(s->teacher)->ir, &frozen, &input, 1,
-                         &s->teacher_ports.logits, 1, &logits, err);
+    vecq_status status = vecq_lower_graph(&st->program, NULL, &vecq_model_document(s->teacher)->ir, &frozen,
+                                          &input, 1, &s->teacher_ports.logits, 1, &logits, err);
 
     if (status == VECQ_OK)
         status = vecq_ports_check_logits(&s->teacher_ports, logits, s->recipe->train.batch, s->classes,
@@ -174,8 +175,10 @@ static vecq_status find_parameters(vecq_session *s, vecq_stepper *st, vecq_var *
 static vecq_status build_stepper(vecq_session *s, vecq_error *err)
 {
     vecq_stepper *st = &s->stepper;
-    vecq_exec_options exec = {
-        .backends = s->backends, .n_backends = s->n_backends, .threads = s->recipe->threads, .is_training = 1};
+    vecq_exec_options exec = {.backends = s->backends,
+                              .n_backends = s->n_backends,
+                              .threads = s->recipe->threads,
+                              .is_training = 1};
     size_t batch = s->recipe->train.batch, i, n;
     vecq_lower_options lower;
     vecq_lower_input input;
@@ -199,9 +202,10 @@ static vecq_status build_stepper(vecq_session *s, vecq_error *err)
         }
     st->n_params = n;
     if (n == 0)
-        return vecq_error_set(err, VECQ_ERR_VALUE,
-                              "nothing to train: the logits '%s' depend on no float weight that is not frozen",
-                              s->ports.logits);
+        return vecq_error_set(
+            err, VECQ_ERR_VALUE,
+            "nothing to train: the logits '%s' depend on no float weight that is not frozen",
+            s->ports.logits);
     if (s->ports.dtype == VECQ_DT_INT32 &&
         (st->narrow = vecq_alloc(st->input->count, sizeof *st->narrow)) == NULL)
         return vecq_error_memory(err, st->input->count * sizeof *st->narrow);
@@ -300,6 +304,23 @@ vecq_status vecq_session_step(vecq_session *s, uint64_t step, int check, double 
     if (metrics != NULL)
         vecq_metrics_add(metrics, vecq_exec_data(st->exec, st->logits), batch.labels, batch.n, st->width);
     return VECQ_OK;
+}
+
+/* Moving averages with a momentum of index / (index + 1) are means. Their ops read it in every run; nothing
+ * is trained by this program afterwards. */
+vecq_status vecq_session_measure(vecq_session *s, uint64_t step, unsigned index, vecq_error *err)
+{
+    const vecq_program *program = &s->stepper.program;
+    double loss;
+    size_t i;
+
+    for (i = 0; i < program->n_ops; i++)
+        if (program->ops[i]->kind == VECQ_OP_MOVING_AVERAGE) {
+            vecq_average_params *params = (vecq_average_params *)(uintptr_t)program->ops[i]->params;
+
+            params->momentum = (double)index / ((double)index + 1);
+        }
+    return vecq_session_step(s, step, 0, &loss, NULL, err);
 }
 
 vecq_status vecq_session_evaluate(vecq_session *s, vecq_loader *loader, vecq_progress_fn progress,

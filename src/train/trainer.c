@@ -20,7 +20,8 @@
 static vecq_train_event event_now(const vecq_trainer *t, vecq_train_event_kind kind)
 {
     vecq_train_event event = {.kind = kind, .text = ""};
-    double done = (double)(t->step - t->first_step), left = (double)(t->n_steps - t->step);
+    double done = (double)(t->step - t->first_step);
+    double left = t->step < t->n_steps ? (double)(t->n_steps - t->step) : 0;
     double seconds = vecq_clock_seconds() - t->started - t->seconds_apart;
 
     event.step = t->step;
@@ -39,10 +40,12 @@ static vecq_train_event event_now(const vecq_trainer *t, vecq_train_event_kind k
 
 static vecq_status send(vecq_trainer *t, const vecq_train_event *event, vecq_error *err)
 {
-    if (t->options->event == NULL || t->options->event(t->options->event_context, event) == 0)
+    if (t->options->event != NULL && t->options->event(t->options->event_context, event) != 0)
+        t->is_interrupted = 1; /* and stays so */
+    if (!t->is_interrupted)
         return VECQ_OK;
-    t->is_interrupted = 1;
-    return vecq_error_set(err, VECQ_ERR_CANCELLED, "interrupted after step %llu%s", (unsigned long long)t->step,
+    return vecq_error_set(err, VECQ_ERR_CANCELLED, "interrupted after step %llu%s",
+                          (unsigned long long)t->step,
                           t->options->checkpoint != NULL ? "; --resume goes on from the checkpoint" : "");
 }
 
@@ -51,7 +54,9 @@ vecq_status vecq_trainer_say(vecq_trainer *t, vecq_train_event_kind kind, const 
     vecq_train_event event = event_now(t, kind);
 
     event.text = text;
-    vecq_trainer_log(t, kind == VECQ_TRAIN_WARNING ? "warning" : "message");
+    vecq_trainer_log(t, kind == VECQ_TRAIN_WARNING      ? "warning"
+                        : kind == VECQ_TRAIN_CHECKPOINT ? "checkpoint"
+                                                        : "message");
     vecq_log_text(t->log, "text", text);
     vecq_trainer_log_end(t);
     return send(t, &event, err);
@@ -73,7 +78,7 @@ static int eval_tick(void *context, const char *stage, const char *unit, uint64_
     (void)unit;
     event.done = done;
     event.total = total;
-    return send(p->trainer, &event, NULL) != VECQ_OK;
+    return send(p->trainer, &event, p->err) != VECQ_OK;
 }
 
 static vecq_status evaluate(vecq_trainer *t, vecq_loader *loader, const char *what, vecq_metrics *out,
@@ -142,38 +147,97 @@ static int stage_frozen(const vecq_trainer *t, uint64_t step)
 vecq_status vecq_trainer_enter(vecq_trainer *t, uint64_t step, vecq_error *err)
 {
     vecq_session *s = &t->session;
+    const vecq_recipe *r = s->recipe;
     unsigned bits = stage_bits(t, step);
     int frozen = stage_frozen(t, step);
-    char text[96];
 
+    t->entered = step;
     if (s->stepper.exec != NULL && s->bits == bits && s->norm_is_frozen == frozen)
         return VECQ_OK;
     VECQ_TRY(vecq_session_stage(s, bits, frozen, err));
     VECQ_TRY(vecq_trainer_bind_optimizer(t, err));
-    if (step == 0 || t->session.recipe->quantize.gradual.n == 0)
-        return VECQ_OK;
-    snprintf(text, sizeof text, bits > 0 ? "weights have %u bits from here on" : "weights are float from here on",
-             bits);
-    return vecq_trainer_say(t, VECQ_TRAIN_MESSAGE, text, err);
+    if (r->average.ema > 0 || isfinite(r->average.swa))
+        VECQ_TRY(vecq_average_follow(&t->average, s->stepper.params, s->stepper.n_params, err));
+    return VECQ_OK;
+}
+
+vecq_status vecq_trainer_enter_again(vecq_trainer *t, uint64_t last, vecq_error *err)
+{
+    const vecq_recipe *r = t->session.recipe;
+    uint64_t at = 0, next, edge;
+    size_t i;
+
+    while (at < last) { /* from edge to edge of stages */
+        next = last;
+        for (i = 0; i <= r->quantize.gradual.n; i++) {
+            edge = vecq_schedule_steps(i < r->quantize.gradual.n ? r->quantize.gradual.items[i].epoch
+                                                                 : r->train.bn_freeze,
+                                       t->epoch_steps);
+            next = edge > at && edge < next ? edge : next;
+        }
+        at = next;
+        VECQ_TRY(vecq_trainer_enter(t, at, err));
+    }
+    return VECQ_OK;
+}
+
+/* Enters the stage of the step to come, and says so when it is a new one. */
+static vecq_status enter(vecq_trainer *t, vecq_error *err)
+{
+    unsigned bits = t->session.bits;
+    int frozen = t->session.norm_is_frozen;
+    char text[64] = "weights are float from here on";
+
+    VECQ_TRY(vecq_trainer_enter(t, t->step, err));
+    if (t->session.bits != bits) {
+        if (t->session.bits > 0)
+            snprintf(text, sizeof text, "weights have %u bits from here on", t->session.bits);
+        VECQ_TRY(vecq_trainer_say(t, VECQ_TRAIN_MESSAGE, text, err));
+    }
+    if (t->session.norm_is_frozen && !frozen)
+        return vecq_trainer_say(t, VECQ_TRAIN_MESSAGE, "statistics of batch norm are frozen from here on",
+                                err);
+    return VECQ_OK;
 }
 
 /* ---- steps ---- */
 
-/* Finds the op that went wrong by running the step again, and says what usually helps. */
+/* What went wrong at which step, and what usually helps. */
+static vecq_status diverged(const vecq_trainer *t, const char *what, vecq_error *err)
+{
+    return vecq_error_set(
+        err, VECQ_ERR_VALUE,
+        "step %llu (epoch %.2f): %.600s. A lower optimizer.lr (now %.4g), a schedule.warmup or "
+        "train.clip_grad_norm usually helps%s",
+        (unsigned long long)t->step, (double)t->step / (double)t->epoch_steps, what, t->lr,
+        t->options->checkpoint != NULL ? "; the last checkpoint is kept" : "");
+}
+
+/* Finds the op that went wrong by running the step again. */
 static vecq_status diagnose(vecq_trainer *t, double loss, vecq_error *err)
 {
+    const char *kind = isnan(loss) ? "NaN" : "infinite";
     vecq_error why = VECQ_ERROR_INIT;
-    double again;
-    char where[256] = "";
+    char text[600];
 
-    if (vecq_session_step(&t->session, t->step, 1, &again, NULL, &why) == VECQ_ERR_VALUE)
-        snprintf(where, sizeof where, "; %s", why.message);
-    return vecq_error_set(err, VECQ_ERR_VALUE,
-                          "step %llu (epoch %.2f): the loss is %s%s. A lower optimizer.lr (now %.4g), a "
-                          "schedule.warmup or train.clip_grad_norm usually helps%s",
-                          (unsigned long long)t->step, (double)t->step / (double)t->epoch_steps,
-                          isnan(loss) ? "NaN" : "infinite", where, t->lr,
-                          t->options->checkpoint != NULL ? "; the last checkpoint is kept" : "");
+    if (vecq_session_step(&t->session, t->step, 1, &loss, NULL, &why) == VECQ_ERR_VALUE)
+        snprintf(text, sizeof text, "the loss is %s; %s", kind, why.message);
+    else
+        snprintf(text, sizeof text, "the loss is %s", kind);
+    return diverged(t, text, err);
+}
+
+/* The next step would find it in the loss, but then it would be in the checkpoint, or in the model. */
+static vecq_status check_weights(vecq_trainer *t, vecq_error *err)
+{
+    size_t element = 0, p = vecq_optimizer_find_bad(t->optimizer, 1, &element);
+    char text[600];
+
+    if (p == SIZE_MAX)
+        return VECQ_OK;
+    snprintf(text, sizeof text, "'%s' has a NaN or infinity (element %zu)",
+             vecq_optimizer_parameter(t->optimizer, p)->name, element);
+    return diverged(t, text, err);
 }
 
 static void show_average(vecq_trainer *t, double loss, const vecq_metrics *m)
@@ -201,15 +265,20 @@ static void log_step(vecq_trainer *t, double loss)
 static vecq_status one_step(vecq_trainer *t, vecq_error *err)
 {
     vecq_metrics metrics = {0};
-    double loss, norm = 0;
+    vecq_error why = VECQ_ERROR_INIT;
+    vecq_status status;
+    double loss;
 
-    VECQ_TRY(vecq_trainer_enter(t, t->step, err));
+    VECQ_TRY(enter(t, err));
     t->lr = vecq_schedule_lr(&t->schedule, t->step);
     VECQ_TRY(vecq_session_step(&t->session, t->step, 0, &loss, &metrics, err));
     if (!isfinite(loss))
         return diagnose(t, loss, err);
-    VECQ_TRY(vecq_optimizer_step(t->optimizer, t->lr,
-                                 t->session.recipe->train.clip_grad_norm > 0 ? &norm : NULL, err));
+    status = vecq_optimizer_step(t->optimizer, t->lr, NULL, &why);
+    if (status == VECQ_ERR_VALUE)
+        return diverged(t, why.message, err);
+    if (status != VECQ_OK)
+        return vecq_error_set(err, status, "%s", why.message);
     t->step++;
     if (t->average.n > 0 && t->step > t->average_from && t->step % t->average_every == 0)
         vecq_average_update(&t->average);
@@ -226,35 +295,40 @@ static vecq_status one_step(vecq_trainer *t, vecq_error *err)
     return VECQ_OK;
 }
 
+/* What is due after a step is done at the head of the loop: a run that was stopped in between makes up for it
+ * when it is resumed. */
 static vecq_status all_steps(vecq_trainer *t, vecq_error *err)
 {
     while (t->step < t->n_steps) {
         vecq_train_event event;
 
+        if (t->step > 0 && t->step % t->eval_every == 0 && t->evaluated_at != t->step)
+            VECQ_TRY(evaluate_now(t, err));
+        if (t->step > 0 && t->step % t->checkpoint_every == 0 && t->saved_at != t->step) {
+            VECQ_TRY(check_weights(t, err));
+            VECQ_TRY(vecq_trainer_checkpoint(t, err));
+        }
         VECQ_TRY(one_step(t, err));
         event = event_now(t, VECQ_TRAIN_STEP);
         VECQ_TRY(send(t, &event, err));
-        if (t->step % t->eval_every == 0 && t->step < t->n_steps)
-            VECQ_TRY(evaluate_now(t, err));
-        if (t->step % t->checkpoint_every == 0 && t->step < t->n_steps)
-            VECQ_TRY(vecq_trainer_checkpoint(t, err));
     }
     return VECQ_OK;
 }
 
-/* Statistics of batch norm for the weights that are written: forward passes of training, weights untouched. */
+/* Statistics of batch norm for the weights that are written: plain means over forward passes of training. */
 static vecq_status reestimate(vecq_trainer *t, vecq_error *err)
 {
     const vecq_recipe *r = t->session.recipe;
     vecq_status status = VECQ_OK;
-    double loss;
     unsigned i;
 
     if (r->train.bn_reestimate == 0)
         return VECQ_OK;
+    if (t->session.norm_is_frozen)
+        VECQ_TRY(vecq_session_stage(&t->session, t->session.bits, 0, err));
     vecq_average_swap(&t->average);
     for (i = 0; i < r->train.bn_reestimate && status == VECQ_OK; i++)
-        status = vecq_session_step(&t->session, t->n_steps + i, 0, &loss, NULL, err);
+        status = vecq_session_measure(&t->session, t->n_steps + i, i, err);
     vecq_average_swap(&t->average);
     return status;
 }
@@ -301,23 +375,28 @@ static vecq_status start(vecq_trainer *t, vecq_error *err)
     t->average_every = vecq_schedule_interval(&r->average.every, t->epoch_steps);
     t->average_from = isfinite(r->average.swa) ? vecq_schedule_steps(r->average.swa, t->epoch_steps) : 0;
     t->best_accuracy = -1;
+    t->evaluated_at = t->saved_at = UINT64_MAX;
+    vecq_average_begin(&t->average, r->average.ema);
     VECQ_TRY(vecq_trainer_enter(t, 0, err));
-    if (r->average.ema > 0 || isfinite(r->average.swa))
-        VECQ_TRY(vecq_average_create(&t->average, t->session.stepper.params, t->session.stepper.n_params,
-                                     r->average.ema, err));
     return vecq_trainer_resume(t, err);
 }
 
+/* The checkpoint comes first: what follows makes a model of the weights, and is done again when a finished
+ * run is resumed, or on the way of a longer one. */
 static vecq_status finish(vecq_trainer *t, vecq_train_result *result, vecq_error *err)
 {
     vecq_session *s = &t->session;
     vecq_metrics m;
 
-    VECQ_TRY(reestimate(t, err));
+    VECQ_TRY(check_weights(t, err));
+    if (t->saved_at != t->step)
+        VECQ_TRY(vecq_trainer_checkpoint(t, err));
+    t->is_final = 1;
     if (s->recipe->train.keep == VECQ_RECIPE_KEEP_BEST) {
         VECQ_TRY(evaluate_now(t, err)); /* the last weights compete too */
         VECQ_TRY(vecq_trainer_restore_best(t, err));
     }
+    VECQ_TRY(reestimate(t, err));
     vecq_average_swap(&t->average);
     vecq_trained_round(&s->store, &s->plan);
     vecq_average_swap(&t->average);
@@ -329,11 +408,25 @@ static vecq_status finish(vecq_trainer *t, vecq_train_result *result, vecq_error
     result->test_accuracy = vecq_metrics_accuracy(&m);
     result->test_loss = vecq_metrics_loss(&m);
     result->test_samples = m.n;
-    VECQ_TRY(vecq_trainer_checkpoint(t, err));
     vecq_average_swap(&t->average); /* for good: what is written */
     if (t->options->output != NULL)
         VECQ_TRY(vecq_trainer_write(t, &m, result, err));
     return VECQ_OK;
+}
+
+/* An accuracy on what was trained on must not be taken for another. */
+static vecq_status warn_of_data(vecq_trainer *t, vecq_error *err)
+{
+    const vecq_recipe *r = t->session.recipe;
+    const vecq_dataset_info *test = vecq_dataset_describe(t->session.test);
+
+    if (!test->undivided || (r->data.test != NULL && strcmp(r->data.test, r->data.train) != 0))
+        return VECQ_OK;
+    return vecq_trainer_say(
+        t, VECQ_TRAIN_WARNING,
+        "the data have no test part: test accuracies are measured on samples that are trained "
+        "on, too; set data.test, or look at data.holdout",
+        err);
 }
 
 static vecq_status run(vecq_trainer *t, vecq_train_result *result, vecq_error *err)
@@ -348,6 +441,7 @@ static vecq_status run(vecq_trainer *t, vecq_train_result *result, vecq_error *e
     t->started = vecq_clock_seconds();
     event = event_now(t, VECQ_TRAIN_START);
     VECQ_TRY(send(t, &event, err));
+    VECQ_TRY(warn_of_data(t, err));
     if (t->first_step == 0 && t->session.recipe->model.file != NULL) {
         VECQ_TRY(evaluate(t, t->session.test_loader, "test before training", &m, err));
         result->start_accuracy = vecq_metrics_accuracy(&m);
@@ -388,8 +482,10 @@ static vecq_status train(vecq_trainer *t, const vecq_recipe *recipe, vecq_train_
     status = run(t, result, err);
     result->steps = t->step - t->first_step;
     result->seconds = vecq_clock_seconds() - t->started;
-    result->loss = t->last_epoch_loss;
-    if (status == VECQ_ERR_CANCELLED && t->is_interrupted && t->step > t->first_step)
+    result->loss = isnan(t->last_epoch_loss) && t->epoch_loss_n > 0 ? t->epoch_loss / (double)t->epoch_loss_n
+                                                                    : t->last_epoch_loss;
+    if (status == VECQ_ERR_CANCELLED && t->step > t->first_step && t->saved_at != t->step && !t->is_final &&
+        check_weights(t, NULL) == VECQ_OK)
         vecq_trainer_checkpoint(t, NULL);
     if (status == VECQ_OK) {
         vecq_train_event event = event_now(t, VECQ_TRAIN_DONE);
@@ -412,6 +508,8 @@ vecq_status vecq_train(const vecq_recipe *recipe, const vecq_train_options *opti
     vecq_train_result result = {.start_accuracy = NAN,
                                 .holdout_accuracy = NAN,
                                 .test_accuracy = NAN,
+                                .test_loss = NAN,
+                                .loss = NAN,
                                 .file_accuracy = NAN};
     vecq_trainer *t;
     vecq_status status;

@@ -19,10 +19,12 @@ typedef struct vecq_trainer {
 
     uint64_t epoch_steps, n_steps; /* of an epoch, of the run */
     uint64_t eval_every, checkpoint_every, log_every, average_every, average_from;
-    uint64_t step, first_step; /* done; where this process began */
-    uint64_t evaluated_at;
+    uint64_t step, first_step;       /* done; where this process began */
+    uint64_t entered;                /* the step that the programs were entered for */
+    uint64_t evaluated_at, saved_at; /* steps; UINT64_MAX: never */
     double lr;
     int is_interrupted;
+    int is_final;   /* the last checkpoint is written, the weights become those of the model */
     int has_warned; /* about a log that cannot be written */
 
     float **best; /* [store.n] copies of all stored tensors at the best evaluation; NULL: none */
@@ -42,6 +44,8 @@ vecq_status vecq_trainer_say(vecq_trainer *trainer, vecq_train_event_kind kind, 
 
 /* Builds the programs for a step, when they are not those of the step before. */
 vecq_status vecq_trainer_enter(vecq_trainer *trainer, uint64_t step, vecq_error *err);
+/* The same for all stages up to a step, one after the other: what each has added to the store is there. */
+vecq_status vecq_trainer_enter_again(vecq_trainer *trainer, uint64_t last, vecq_error *err);
 /* The optimizer works on the parameters of the current stage; its state is kept from stage to stage. */
 vecq_status vecq_trainer_bind_optimizer(vecq_trainer *trainer, vecq_error *err);
 

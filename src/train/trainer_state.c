@@ -158,16 +158,17 @@ static vecq_status write_best(const vecq_trainer *t, vecq_checkpoint_writer *w, 
 
 static vecq_status write_all(vecq_trainer *t, vecq_checkpoint_writer *w, vecq_error *err)
 {
-    double shown[5] = {t->shown_loss, t->shown_accuracy, (double)t->n_shown, t->epoch_loss,
-                       (double)t->epoch_loss_n};
+    double shown[6] = {t->shown_loss, t->shown_accuracy,       (double)t->n_shown,
+                       t->epoch_loss, (double)t->epoch_loss_n, t->last_epoch_loss};
+    uint64_t done[3] = {t->step, t->entered, t->evaluated_at};
     uint64_t version = FORMAT_VERSION;
     vecq_status status;
     char *recipe;
     size_t n;
 
     VECQ_TRY(vecq_checkpoint_add(w, "version", VECQ_CHECKPOINT_U64, &version, 1, err));
-    VECQ_TRY(vecq_checkpoint_add(w, "step", VECQ_CHECKPOINT_U64, &t->step, 1, err));
-    VECQ_TRY(vecq_checkpoint_add(w, "shown", VECQ_CHECKPOINT_F64, shown, 5, err));
+    VECQ_TRY(vecq_checkpoint_add(w, "done", VECQ_CHECKPOINT_U64, done, 3, err));
+    VECQ_TRY(vecq_checkpoint_add(w, "shown", VECQ_CHECKPOINT_F64, shown, 6, err));
     VECQ_TRY(vecq_recipe_write(t->session.recipe, &recipe, &n, err));
     status = vecq_checkpoint_add_text(w, "recipe", recipe, err);
     vecq_free(recipe);
@@ -202,6 +203,7 @@ vecq_status vecq_trainer_checkpoint(vecq_trainer *t, vecq_error *err)
 
     if (t->options->checkpoint == NULL)
         return VECQ_OK;
+    t->saved_at = t->step; /* or tried: the next attempt comes with another step */
     if (write_checkpoint(t, &why) == VECQ_OK)
         return vecq_trainer_say(t, VECQ_TRAIN_CHECKPOINT, t->options->checkpoint, err);
     snprintf(text, sizeof text, "the checkpoint of step %llu was not written, training goes on: %s",
@@ -212,9 +214,10 @@ vecq_status vecq_trainer_checkpoint(vecq_trainer *t, vecq_error *err)
 /* ---- resuming ---- */
 
 /* Settings that may change from one sitting to the next without changing what is computed. */
-static const char *const free_keys[] = {"threads",       "data.workers",           "data.train",      "data.test",
-                                        "train.eval_batch", "train.checkpoint_every", "train.log_every",
-                                        "train.limit_steps", "model.file", "distill.teacher"};
+static const char *const free_keys[] = {"threads",         "data.workers",      "data.train",
+                                        "data.test",       "train.eval_batch",  "train.checkpoint_every",
+                                        "train.log_every", "train.limit_steps", "model.file",
+                                        "distill.teacher"};
 
 /* Both recipes with the free settings taken from one of them. */
 static vecq_status same_recipe(const char *old_text, const vecq_recipe *now, vecq_error *err)
@@ -234,11 +237,11 @@ static vecq_status same_recipe(const char *old_text, const vecq_recipe *now, vec
         size_t la = strcspn(a, "\n"), lb = strcspn(b, "\n");
 
         if (la != lb || memcmp(a, b, la) != 0)
-            status = vecq_error_set(err, VECQ_ERR_VALUE,
-                                    "it was made with other settings: '%.*s', now '%.*s'; train without --resume, "
-                                    "or with the old settings",
-                                    la < 80 ? (int)la : 80, a + strspn(a, " "), lb < 80 ? (int)lb : 80,
-                                    b + strspn(b, " "));
+            status = vecq_error_set(
+                err, VECQ_ERR_VALUE,
+                "it was made with other settings: '%.*s', now '%.*s'; train without --resume, "
+                "or with the old settings",
+                la < 80 ? (int)la : 80, a + strspn(a, " "), lb < 80 ? (int)lb : 80, b + strspn(b, " "));
         a += la + (a[la] == '\n');
         b += lb + (b[lb] == '\n');
     }
@@ -282,33 +285,39 @@ static vecq_status read_best(vecq_trainer *t, const vecq_checkpoint *c, vecq_err
 
 static vecq_status read_all(vecq_trainer *t, const vecq_checkpoint *c, vecq_error *err)
 {
-    uint64_t version, step;
-    double shown[5];
+    uint64_t version, done[3];
+    double shown[6];
     char *recipe;
     vecq_status status;
 
     VECQ_TRY(vecq_checkpoint_read(c, "version", VECQ_CHECKPOINT_U64, &version, 1, err));
     if (version != FORMAT_VERSION)
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "a training checkpoint of version %llu; this program "
-                              "reads version %u", (unsigned long long)version, FORMAT_VERSION);
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                              "a training checkpoint of version %llu; this program "
+                              "reads version %u",
+                              (unsigned long long)version, FORMAT_VERSION);
     VECQ_TRY(vecq_checkpoint_read_text(c, "recipe", &recipe, err));
     status = same_recipe(recipe, t->session.recipe, err);
     vecq_free(recipe);
     VECQ_TRY(status);
-    VECQ_TRY(vecq_checkpoint_read(c, "step", VECQ_CHECKPOINT_U64, &step, 1, err));
-    VECQ_TRY(vecq_checkpoint_read(c, "shown", VECQ_CHECKPOINT_F64, shown, 5, err));
-    VECQ_TRY(vecq_trainer_enter(t, step > 0 ? step - 1 : 0, err)); /* the programs of the last step done */
+    VECQ_TRY(vecq_checkpoint_read(c, "done", VECQ_CHECKPOINT_U64, done, 3, err));
+    VECQ_TRY(vecq_checkpoint_read(c, "shown", VECQ_CHECKPOINT_F64, shown, 6, err));
+    if (done[1] > done[0] || !(shown[2] >= 0 && shown[2] < 1e6) || !(shown[4] >= 0 && shown[4] < 1e18))
+        return vecq_error_set(err, VECQ_ERR_FORMAT, "its counters contradict each other");
+    VECQ_TRY(vecq_trainer_enter_again(t, done[1], err));
     VECQ_TRY(read_store(t, c, err));
     VECQ_TRY(vecq_optimizer_load(t->optimizer, c, err));
     if (t->average.n > 0)
         VECQ_TRY(vecq_average_load(&t->average, c, err));
     VECQ_TRY(read_best(t, c, err));
-    t->step = t->first_step = step;
+    t->step = t->first_step = t->saved_at = done[0];
+    t->evaluated_at = done[2];
     t->shown_loss = shown[0];
     t->shown_accuracy = shown[1];
     t->n_shown = (unsigned)shown[2];
     t->epoch_loss = shown[3];
     t->epoch_loss_n = (uint64_t)shown[4];
+    t->last_epoch_loss = shown[5];
     return VECQ_OK;
 }
 
@@ -346,6 +355,8 @@ vecq_status vecq_trainer_keep_best(vecq_trainer *t, double accuracy, vecq_error 
     vecq_store *store = &t->session.store;
     size_t i;
 
+    if (t->n_best != store->n)
+        vecq_trainer_drop_best(t); /* of a stage before, with fewer tensors */
     if (t->best == NULL) {
         t->best = vecq_calloc(store->n, sizeof *t->best);
         if (t->best == NULL)

@@ -19,7 +19,8 @@ static void summary_text(const vecq_trainer *t, char *text, size_t n)
     if (r->model.network != NULL)
         at += (size_t)snprintf(text, n, "%s, ", r->model.network);
     if (at < n)
-        at += (size_t)snprintf(text + at, n - at, r->quantize.bits > 0 ? "%u bits" : "float", r->quantize.bits);
+        at +=
+            (size_t)snprintf(text + at, n - at, r->quantize.bits > 0 ? "%u bits" : "float", r->quantize.bits);
     if (r->quantize.act_bits > 0 && at < n)
         at += (size_t)snprintf(text + at, n - at, ", activations %u bits", r->quantize.act_bits);
     if (at < n)
@@ -33,9 +34,8 @@ static vecq_status write_model(vecq_trainer *t, const char *data, const char *vo
     vecq_session *s = &t->session;
     const vecq_recipe *r = s->recipe;
     char summary[256];
-    vecq_trained_entry entries[3] = {{METADATA_SUMMARY, summary},
-                                     {VECQ_METADATA_DATA, data},
-                                     {VECQ_METADATA_VOCABULARY, vocabulary}};
+    vecq_trained_entry entries[3] = {
+        {METADATA_SUMMARY, summary}, {VECQ_METADATA_DATA, data}, {VECQ_METADATA_VOCABULARY, vocabulary}};
     vecq_quantize_options quantize;
     vecq_trained_options options = {.store = &s->store,
                                     .learned_steps = r->quantize.lsq,
@@ -84,10 +84,11 @@ static vecq_status compare(vecq_trainer *t, const vecq_metrics *expected, const 
 
     if (found->correct == expected->correct && found->n == expected->n)
         return VECQ_OK;
-    snprintf(text, sizeof text,
-             "the written file gets %llu of %llu right, the trained network %llu: report this, with the recipe",
-             (unsigned long long)found->correct, (unsigned long long)found->n,
-             (unsigned long long)expected->correct);
+    snprintf(
+        text, sizeof text,
+        "the written file gets %llu of %llu right, the trained network %llu: report this, with the recipe",
+        (unsigned long long)found->correct, (unsigned long long)found->n,
+        (unsigned long long)expected->correct);
     return vecq_trainer_say(t, VECQ_TRAIN_WARNING, text, err);
 }
 
