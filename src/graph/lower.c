@@ -129,19 +129,14 @@ static void find_norms(const vecq_node *node)
         find_added_bias(node);
 }
 
-static vecq_status find_roles(vecq_lower *l, vecq_error *err)
+static void find_roles(vecq_lower *l, const vecq_weight_list *list)
 {
     const vecq_graph *graph = l->ir->main;
-    vecq_weight_list list;
     size_t i, k;
 
-    if (l->options->is_frozen)
-        return VECQ_OK;
-    VECQ_TRY(vecq_weights_find(l->ir, &list, err));
-    for (i = 0; i < list.n; i++)
-        if (list.sites[i].target->graph == graph && !list.sites[i].is_packed)
-            set_role(list.sites[i].target, list.sites[i].is_bias ? ROLE_BIAS : ROLE_WEIGHT);
-    vecq_weights_clear(&list);
+    for (i = 0; i < list->n; i++)
+        if (list->sites[i].target->graph == graph && !list->sites[i].is_packed)
+            set_role(list->sites[i].target, list->sites[i].is_bias ? ROLE_BIAS : ROLE_WEIGHT);
     for (i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i]->domain[0] == '\0')
             find_norms(graph->nodes[i]);
@@ -165,7 +160,22 @@ static vecq_status find_roles(vecq_lower *l, vecq_error *err)
             mark_of(item->value)->role != ROLE_NONE)
             mark_of(item->value)->item = item;
     }
-    return VECQ_OK;
+}
+
+/* Finding weights uses the marks of values too, so it comes first. */
+static vecq_status prepare(vecq_lower *l, vecq_error *err)
+{
+    vecq_weight_list list = {0};
+    vecq_status status = VECQ_OK;
+
+    if (!l->options->is_frozen)
+        status = vecq_weights_find(l->ir, &list, err);
+    if (status == VECQ_OK)
+        status = make_marks(l, err);
+    if (status == VECQ_OK && !l->options->is_frozen)
+        find_roles(l, &list);
+    vecq_weights_clear(&list);
+    return status;
 }
 
 static int is_folded(const vecq_value *value)
@@ -513,8 +523,7 @@ static vecq_status lower_graph(vecq_lower *l, const vecq_lower_input *inputs, si
     const vecq_graph *graph = l->ir->main;
     size_t i;
 
-    VECQ_TRY(make_marks(l, err));
-    VECQ_TRY(find_roles(l, err));
+    VECQ_TRY(prepare(l, err));
     for (i = 0; i < n_outputs; i++) {
         const vecq_value *value = names[i] != NULL       ? vecq_map_get(&graph->by_name, names[i])
                                   : graph->n_outputs > 0 ? graph->outputs[0]
