@@ -98,7 +98,7 @@ VECQ_ONEDNN_PLAN(norm_grad)
             {.kind = DNNL_ARG_DIFF_SHIFT, .access = VECQ_ONEDNN_WRITE, .var = op->outputs[2]},
             {.kind = DNNL_ARG_SHIFT, .var = op->inputs[2]}}; /* any vector */
 
-        return vecq_onednn_finish(e, planner, op, made, pd, args, VECQ_DNNL_NORM_BACKWARD_SHIFT ? 9 : 8,
-                                  taken, err);
+        return vecq_onednn_finish(e, planner, op, made, pd, args, vecq_dnnl_norm_asks_shift() ? 9 : 8, taken,
+                                  err);
     }
 }
