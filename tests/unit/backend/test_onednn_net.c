@@ -340,6 +340,33 @@ static void check_reorders(const bc_case *c, const vecq_backend *backend, size_t
     bc_clear(&s);
 }
 
+static size_t count_steps(const bc_state *s, const char *op)
+{
+    size_t i, n = 0;
+
+    for (i = 0; i < vecq_exec_steps(s->exec); i++)
+        n += strcmp(vecq_exec_step(s->exec, i).op, op) == 0;
+    return n;
+}
+
+/* A Relu that alone reads a convolution, a product or a normalization costs no step; nor does its gradient
+ * where a normalization takes it. */
+static void test_fused_relu(void **state)
+{
+    bc_state s;
+    BC_BACKEND("onednn")
+
+    (void)state;
+    bc_make(&s, &resnet, backend, VECQ_DT_FLOAT, 2, 0);
+    assert_int_equal(count_steps(&s, "Relu"), 1); /* after the sum */
+    assert_int_equal(count_steps(&s, "ReluGrad"), 1);
+    bc_clear(&s);
+    bc_make(&s, &lenet, backend, VECQ_DT_FLOAT, 2, 0);
+    assert_int_equal(count_steps(&s, "Relu"), 0);
+    assert_int_equal(count_steps(&s, "ReluGrad"), 3);
+    bc_clear(&s);
+}
+
 static void test_reorders(void **state)
 {
     bc_case fixed = resnet, mobile = mobilenet, branches = branches_of(16, 32, 16);
@@ -398,9 +425,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lenet),     cmocka_unit_test(test_resnet),
-        cmocka_unit_test(test_mobilenet), cmocka_unit_test(test_branches),
-        cmocka_unit_test(test_reorders),  cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_lenet),         cmocka_unit_test(test_resnet),
+        cmocka_unit_test(test_mobilenet),     cmocka_unit_test(test_branches),
+        cmocka_unit_test(test_reorders),      cmocka_unit_test(test_fused_relu),
+        cmocka_unit_test(test_out_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
