@@ -172,6 +172,6 @@ const cli_command cli_cmd_eval = {
     "vecq eval lenet5.onnx --data idx:data/mnist\n"
     "vecq eval resnet20.onnx --data cifar10:data/cifar10 --set data.mean=.4914,.4822,.4465 \\\n"
     "    --set data.std=.2470,.2435,.2616",
-    NULL,
+    "",
     eval_run,
 };

@@ -202,7 +202,7 @@ static void test_killed(void **state)
             child(settings);
         seed = seed * 1103515245u + 12345;
         /* longer and longer: on a slow machine, too, the end is reached */
-        wait.tv_nsec = (long)(seed >> 16) % (long)(10000000 + 1000000 * attempt);
+        wait.tv_nsec = (long)((uint64_t)seed * (10000000 + 1000000 * attempt) >> 32);
         nanosleep(&wait, NULL);
         kill(pid, SIGKILL);
         assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -210,7 +210,8 @@ static void test_killed(void **state)
             break;
         n_killed++;
     }
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        fail_msg("killed %u times, at the end status %d", n_killed, status);
     print_message("killed %u times\n", n_killed);
     expect_same("whole.ckpt", "killed.ckpt", "killed");
     n = read_steps("whole.jsonl", whole, 512);
