@@ -46,25 +46,18 @@ static vecq_status build_rnn(vecq_program *p, vecq_var *const *in, const void *e
     return VECQ_OK;
 }
 
+#define IN(n, ...)                                                                                           \
+    {                                                                                                        \
+        .rank = n, .dims = { __VA_ARGS__ }                                                                   \
+    }
+
 #define LSTM_INPUTS(d)                                                                                       \
     {                                                                                                        \
-        {3, {4, 2, 2}}, {3, {d, 12, 2}}, {3, {d, 12, 3}}, {2, {d, 24}}, {3, {d, 2, 3}},                      \
-        {                                                                                                    \
-            3,                                                                                               \
-            {                                                                                                \
-                d, 2, 3                                                                                      \
-            }                                                                                                \
-        }                                                                                                    \
+        IN(3, 4, 2, 2), IN(3, d, 12, 2), IN(3, d, 12, 3), IN(2, d, 24), IN(3, d, 2, 3), IN(3, d, 2, 3)       \
     }
 #define GRU_INPUTS(d)                                                                                        \
     {                                                                                                        \
-        {3, {4, 2, 2}}, {3, {d, 9, 2}}, {3, {d, 9, 3}}, {2, {d, 18}},                                        \
-        {                                                                                                    \
-            3,                                                                                               \
-            {                                                                                                \
-                d, 2, 3                                                                                      \
-            }                                                                                                \
-        }                                                                                                    \
+        IN(3, 4, 2, 2), IN(3, d, 9, 2), IN(3, d, 9, 3), IN(2, d, 18), IN(3, d, 2, 3)                         \
     }
 
 static void test_gradients(void **state)
