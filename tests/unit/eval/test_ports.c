@@ -23,7 +23,7 @@ static void find(found *f, model_build *b, const char *input, const char *output
     memset(f, 0, sizeof *f);
     f->bytes = model_bytes(b, &n);
     assert_ok(vecq_model_load_memory(f->bytes, n, "test", NULL, &f->model, &err), &err);
-    f->status = vecq_ports_find(vecq_model_graph(f->model), input, output, &f->ports, &f->err);
+    f->status = vecq_ports_find(&vecq_model_document(f->model)->ir, input, output, &f->ports, &f->err);
 }
 
 static void drop(found *f)
