@@ -21,6 +21,7 @@ enum {
     OPTION_RESUME,
     OPTION_CHECKPOINT,
     OPTION_LOG,
+    OPTION_PROFILE,
     OPTION_KEYS,
     OPTION_NETWORKS,
     OPTION_JSON,
@@ -42,6 +43,8 @@ static const cli_option options[] = {
     {OPTION_RESUME, "resume", NULL, "go on from the checkpoint, if there is one"},
     {OPTION_CHECKPOINT, "checkpoint", "FILE", "file for checkpoints (default: output with .ckpt)"},
     {OPTION_LOG, "log", "FILE", "JSON lines of the run (default: output with .log.jsonl)"},
+    {OPTION_PROFILE, "profile", NULL,
+     "at the end list what ran each operator of a step (which backend,\nwhich implementation) and its time"},
     {OPTION_KEYS, "keys", NULL, "list every setting, with its default, and end"},
     {OPTION_NETWORKS, "networks", NULL, "list the built-in networks and end"},
     {'j', "threads", "N", "threads to use (default: all processors)"},
@@ -60,7 +63,7 @@ typedef struct train_job {
     const char *recipe_path, *output, *checkpoint, *log;
     char *settings[SETTINGS_MAX]; /* "key=value", in the order given */
     size_t n_settings;
-    int resume, json, quiet, keys, networks;
+    int resume, json, quiet, keys, networks, profile;
 } train_job;
 
 static int add_setting(train_job *job, const char *key, const char *value)
@@ -106,6 +109,9 @@ static int train_option(void *context, int id, const char *value)
         break;
     case OPTION_LOG:
         job->log = value;
+        break;
+    case OPTION_PROFILE:
+        job->profile = 1;
         break;
     case OPTION_KEYS:
         job->keys = 1;
@@ -255,6 +261,7 @@ static int train_go(train_job *job, vecq_recipe *recipe)
     run.checkpoint = job->checkpoint != NULL ? job->checkpoint : checkpoint;
     run.log = job->log != NULL ? job->log : log;
     run.resume = job->resume;
+    run.profile = job->profile;
     run.event = cli_train_progress_event;
     run.event_context = &progress;
     cli_train_progress_begin(&progress, job->quiet, out);

@@ -19,7 +19,7 @@
 #include "graph/gradient.h"
 #include "vecq_test.h"
 
-#define BC_INPUTS  8
+#define BC_INPUTS  24
 #define BC_OUTPUTS (2 * BC_INPUTS)
 
 typedef struct bc_input {

@@ -85,6 +85,7 @@ typedef struct vecq_train_options {
     const char *checkpoint; /* file for checkpoints; NULL: none are written */
     const char *log;        /* JSON lines, appended; NULL: none */
     int resume;             /* go on from `checkpoint` if it is there */
+    int profile;            /* at the end: a message for each step of the plan, with backend and time */
     vecq_train_event_fn event;
     void *event_context;
 } vecq_train_options;

@@ -106,8 +106,8 @@ vecq_status vecq_data_bytes(const char *name, const char *what, size_t n, size_t
                             vecq_error *err)
 {
     if (!vecq_mul_size(n, size, out) || *out > VECQ_DATA_BYTES_MAX)
-        return vecq_error_set(err, VECQ_ERR_FORMAT, "%s: %zu x %zu bytes of %s are over the limit of %zu GiB",
-                              name, n, size, what, VECQ_DATA_BYTES_MAX >> 30);
+        return vecq_error_set(err, VECQ_ERR_FORMAT, "%s: %zu x %zu bytes of %s are over the limit of %u GiB",
+                              name, n, size, what, (unsigned)(VECQ_DATA_BYTES_MAX >> 30));
     return VECQ_OK;
 }
 
@@ -348,6 +348,9 @@ static vecq_status dataset_fill(vecq_dataset *dataset, const char *spec, vecq_er
         return vecq_error_memory(err, strlen(spec));
     dataset->info.split = dataset->options.split;
     VECQ_TRY(format->open(dataset, place, err));
+    if (dataset->info.n_classes > VECQ_DATA_CLASSES_MAX)
+        return vecq_error_set(err, VECQ_ERR_FORMAT, "%s: %zu classes; %u are possible", spec,
+                              dataset->info.n_classes, VECQ_DATA_CLASSES_MAX);
     for (i = 0; i < dataset->info.n; i++)
         if (dataset->labels[i] < 0 || (size_t)dataset->labels[i] >= dataset->info.n_classes)
             return vecq_error_set(err, VECQ_ERR_FORMAT, "%s: sample %zu has label %d, there are %zu classes",

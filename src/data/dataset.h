@@ -27,10 +27,11 @@
 #include "vecq/status.h"
 
 #define VECQ_DATA_CHANNELS_MAX 4u
-#define VECQ_DATA_SIDE_MAX     16384u              /* pixels of height or width, as stored */
-#define VECQ_DATA_CLASSES_MAX  1000000u            /* labels lie below */
-#define VECQ_DATA_LENGTH_MAX   (1u << 20)          /* tokens of one text */
-#define VECQ_DATA_BYTES_MAX    ((size_t)64u << 30) /* of all samples in memory */
+#define VECQ_DATA_SIDE_MAX     16384u               /* pixels of height or width, as stored */
+#define VECQ_DATA_CLASSES_MAX  1000000u             /* labels lie below */
+#define VECQ_DATA_NAMES_MAX    (1u << 24)           /* lines of a list of names or tokens */
+#define VECQ_DATA_LENGTH_MAX   (1u << 20)           /* tokens of one text */
+#define VECQ_DATA_BYTES_MAX    ((uint64_t)64 << 30) /* of all samples in memory */
 
 typedef enum vecq_dataset_kind { VECQ_DATASET_IMAGES = 0, VECQ_DATASET_TEXT } vecq_dataset_kind;
 typedef enum vecq_split { VECQ_SPLIT_TRAIN = 0, VECQ_SPLIT_VALIDATION, VECQ_SPLIT_TEST } vecq_split;

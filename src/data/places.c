@@ -46,9 +46,8 @@ vecq_status vecq_data_names_parse(vecq_arena *arena, const char *name, vecq_span
     }
     if (n_used == 0)
         return vecq_error_set(err, VECQ_ERR_FORMAT, "%s: holds no names; it needs one in each line", name);
-    if (n_used > VECQ_DATA_CLASSES_MAX)
-        return vecq_error_set(err, VECQ_ERR_FORMAT, "%s: has more than %u lines", name,
-                              VECQ_DATA_CLASSES_MAX);
+    if (n_used > VECQ_DATA_NAMES_MAX)
+        return vecq_error_set(err, VECQ_ERR_FORMAT, "%s: has more than %u lines", name, VECQ_DATA_NAMES_MAX);
     *names = vecq_arena_alloc(arena, n_used, sizeof **names);
     if (*names == NULL)
         return vecq_error_memory(err, n_used * sizeof **names);

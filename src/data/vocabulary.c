@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "data/dataset_private.h"
 #include "data/utf8.h"
 
 static const struct {
@@ -117,11 +118,13 @@ int vecq_tokenizer_next(const vecq_tokenizer *tokenizer, vecq_span *text, vecq_s
     uint32_t code;
 
     if (tokenizer->kind == VECQ_TOKENS_CHARS) {
-        if (text->n == 0)
-            return 0;
-        word.data = text->data;
-        word.n = tokenizer_character(*text, &code);
-        tokenizer_skip(text, word.n);
+        do { /* control characters are no text */
+            if (text->n == 0)
+                return 0;
+            word.data = text->data;
+            word.n = tokenizer_character(*text, &code);
+            tokenizer_skip(text, word.n);
+        } while (code < 0x20 || code == 0x7f);
         *role = tokenizer_copy(tokenizer, word, token);
         return 1;
     }
@@ -277,7 +280,7 @@ vecq_status vecq_vocabulary_set(vecq_arena *arena, const char *name, const char 
         vecq_span span = {(const uint8_t *)tokens[i], strlen(tokens[i])};
         size_t known = (size_t)(uintptr_t)vecq_map_get(&out->ids, tokens[i]);
 
-        if (span.n == 0 || memchr(span.data, '\n', span.n) != NULL)
+        if (span.n == 0 || strpbrk(tokens[i], "\r\n") != NULL)
             status = vecq_error_set(err, VECQ_ERR_FORMAT, "%s: token %zu of the vocabulary is %s", name, i,
                                     span.n == 0 ? "empty" : "more than a line");
         else if (known > 0)
@@ -290,6 +293,35 @@ vecq_status vecq_vocabulary_set(vecq_arena *arena, const char *name, const char 
     if (status != VECQ_OK)
         vecq_vocabulary_clear(out);
     return status;
+}
+
+char *vecq_vocabulary_join(const char *const *tokens, size_t n)
+{
+    size_t bytes = 1, i;
+    char *text, *at;
+
+    for (i = 0; i < n; i++)
+        if (!vecq_add_size(bytes, strlen(tokens[i]) + 1, &bytes))
+            return NULL;
+    text = at = vecq_alloc(bytes, 1);
+    for (i = 0; i < n && text != NULL; i++) {
+        size_t length = strlen(tokens[i]);
+
+        memcpy(at, tokens[i], length);
+        at[length] = '\n';
+        at += length + 1;
+    }
+    if (text != NULL)
+        *at = '\0';
+    return text;
+}
+
+vecq_status vecq_vocabulary_split(vecq_arena *arena, const char *name, const char *text, const char ***tokens,
+                                  size_t *n, vecq_error *err)
+{
+    vecq_span bytes = {(const uint8_t *)text, strlen(text)};
+
+    return vecq_data_names_parse(arena, name, bytes, tokens, n, err);
 }
 
 void vecq_vocabulary_clear(vecq_vocabulary *vocabulary)

@@ -50,6 +50,12 @@ vecq_status vecq_vocabulary_build(vecq_arena *arena, const vecq_tokenizer *token
 /* Takes over (copies) a list of tokens. `name` is for messages. */
 vecq_status vecq_vocabulary_set(vecq_arena *arena, const char *name, const char *const *tokens, size_t n,
                                 vecq_vocabulary *out, vecq_error *err);
+/* A vocabulary as one string, a token in each line, as models carry it in their metadata; for vecq_free. NULL
+ * when memory is out. And back, into the arena; `name` is for messages. */
+char *vecq_vocabulary_join(const char *const *tokens, size_t n);
+vecq_status vecq_vocabulary_split(vecq_arena *arena, const char *name, const char *text, const char ***tokens,
+                                  size_t *n, vecq_error *err);
+
 void vecq_vocabulary_clear(vecq_vocabulary *vocabulary);
 
 /* Ids of a text, appended to a growing array. */

@@ -87,6 +87,8 @@ vecq_status vecq_const_read_f32(const vecq_const *constant, float *dst, vecq_err
     void *dense;
     size_t n_bytes;
 
+    if (constant->read_f32 != NULL)
+        return constant->read_f32(constant, dst, err);
     if (constant->dtype == VECQ_DT_FLOAT)
         return vecq_const_read(constant, dst, err);
     n_bytes = vecq_dtype_bytes(constant->dtype, constant->count);

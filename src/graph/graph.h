@@ -37,9 +37,12 @@ typedef struct vecq_const {
     uint64_t n_stored;  /* bytes it takes in the document (raw or typed encoding, external data included) */
     int is_external;    /* the bytes lie in another file */
     int is_opaque;      /* sparse, strings, segmented, rank too high: known by name only; cannot be read */
-    const void *origin; /* document object */
+    int is_given;       /* training gave it other values */
+    const void *origin; /* document object; NULL: given values of what nodes compute */
     /* dense little-endian copy into dst[vecq_dtype_bytes(dtype, count)] */
     vecq_status (*read)(const struct vecq_const *constant, void *dst, vecq_error *err);
+    /* the values as float where they are known better than dtype can hold them; NULL: read() converted */
+    vecq_status (*read_f32)(const struct vecq_const *constant, float *dst, vecq_error *err);
 } vecq_const;
 
 vecq_status vecq_const_read(const vecq_const *constant, void *dst, vecq_error *err);

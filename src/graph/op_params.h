@@ -26,7 +26,7 @@ typedef struct vecq_pool_params {
     int64_t kernel[VECQ_SPATIAL_MAX], stride[VECQ_SPATIAL_MAX], dilation[VECQ_SPATIAL_MAX];
     int64_t pad_begin[VECQ_SPATIAL_MAX], pad_end[VECQ_SPATIAL_MAX];
     int ceil_mode;   /* output size rounded up; windows that would begin in the end padding are left out */
-    int include_pad; /* AveragePool: divide by the whole window */
+    int include_pad; /* AveragePool: padding counts, but not what a last window has beyond it */
 } vecq_pool_params;
 
 typedef struct vecq_norm_params {
@@ -72,6 +72,26 @@ typedef struct vecq_shape_params {
 typedef struct vecq_cast_params {
     vecq_dtype to;
 } vecq_cast_params;
+
+/* ArgMax, ArgMin. */
+typedef struct vecq_arg_params {
+    unsigned axis;
+    int keep_dims, is_min;
+    int is_last; /* of several the last one counts, not the first */
+} vecq_arg_params;
+
+typedef enum vecq_compare_kind {
+    VECQ_COMPARE_EQUAL,
+    VECQ_COMPARE_LESS,
+    VECQ_COMPARE_LESS_EQUAL,
+    VECQ_COMPARE_AND, /* of what is not 0 */
+    VECQ_COMPARE_OR,
+    VECQ_COMPARE_XOR
+} vecq_compare_kind;
+
+typedef struct vecq_compare_params {
+    vecq_compare_kind kind;
+} vecq_compare_params;
 
 typedef struct vecq_transpose_params {
     unsigned perm[VECQ_MAX_RANK];

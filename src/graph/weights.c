@@ -365,7 +365,7 @@ int64_t vecq_weight_group(const vecq_node *node)
 int vecq_weight_is_call(const vecq_node *node)
 {
     return node->n_outputs == 1 && node->outputs[0] != NULL && node->outputs[0]->constant != NULL &&
-           !vecq_node_is(node, "Constant");
+           !node->outputs[0]->constant->is_given && !vecq_node_is(node, "Constant");
 }
 
 int vecq_weight_is_decoded(const vecq_value *value)

@@ -35,6 +35,9 @@ typedef struct vecq_document {
 vecq_status vecq_document_read(vecq_document *doc, vecq_error *err);
 void vecq_document_clear(vecq_document *doc);
 
+/* Value of an entry of metadata_props; data NULL: there is none. Of several the last one counts. */
+vecq_span vecq_document_metadata(const vecq_document *doc, const char *key);
+
 /* Version of a domain in a list of OperatorSetIdProto fields of `message`; 0 when not imported. "" and
  * "ai.onnx" are the same domain. */
 int64_t vecq_document_opset(const vecq_message *message, uint32_t field, const char *domain);

@@ -12,6 +12,8 @@ typedef struct vecq_addition {
     uint32_t number;    /* field */
     int at_end;         /* else in front of the first field of that number, in order of addition */
     vecq_message *child;
+    int has_place; /* in front of field `place` instead */
+    size_t place;
 } vecq_addition;
 
 static vecq_status edit_oom(vecq_edit *edit)
@@ -281,11 +283,48 @@ static vecq_status edit_add(vecq_edit *edit, vecq_addition addition)
 
 vecq_status vecq_edit_add_node(vecq_edit *edit, vecq_graph *graph, vecq_message *node)
 {
-    vecq_addition addition = {graph_message(graph), ONNX_GRAPH_NODE, 0, node};
+    vecq_addition addition = {.into = graph_message(graph), .number = ONNX_GRAPH_NODE, .child = node};
 
     if (graph->kind == VECQ_GRAPH_FUNCTION)
         addition.number = ONNX_FUNCTION_NODE;
     return edit_add(edit, addition);
+}
+
+vecq_status vecq_edit_add_node_at(vecq_edit *edit, vecq_graph *graph, size_t field, vecq_message *node)
+{
+    vecq_addition addition = {.into = graph_message(graph),
+                              .number = ONNX_GRAPH_NODE,
+                              .child = node,
+                              .has_place = 1,
+                              .place = field};
+
+    if (graph->kind == VECQ_GRAPH_FUNCTION)
+        addition.number = ONNX_FUNCTION_NODE;
+    return edit_add(edit, addition);
+}
+
+vecq_status vecq_edit_set_input(vecq_edit *edit, const vecq_node *node, size_t input, const char *name)
+{
+    vecq_message *message = ((const vecq_origin *)node->origin)->self;
+
+    return set_string(edit, message, nth_field(message, ONNX_NODE_INPUT, input), name);
+}
+
+vecq_status vecq_edit_set_output(vecq_edit *edit, const vecq_node *node, size_t output, const char *name)
+{
+    vecq_message *message = ((const vecq_origin *)node->origin)->self;
+
+    return set_string(edit, message, nth_field(message, ONNX_NODE_OUTPUT, output), name);
+}
+
+const char *vecq_edit_unique_name(vecq_edit *edit, const char *base)
+{
+    const char *name = vecq_arena_string(&edit->doc->arena, base, strlen(base));
+    unsigned suffix;
+
+    for (suffix = 2; name != NULL && vecq_map_get(&edit->names, name) != NULL; suffix++)
+        name = vecq_arena_printf(&edit->doc->arena, "%s_%u", base, suffix);
+    return name != NULL && vecq_map_put(&edit->names, name, (void *)(uintptr_t)1) ? name : NULL;
 }
 
 vecq_status vecq_edit_add_constant(vecq_edit *edit, vecq_graph *graph, const char *name, vecq_dtype dtype,
@@ -302,7 +341,7 @@ vecq_status vecq_edit_add_constant(vecq_edit *edit, vecq_graph *graph, const cha
 vecq_status vecq_edit_add_tensor(vecq_edit *edit, vecq_graph *root, const char *name, vecq_dtype dtype,
                                  const int64_t *dims, unsigned rank, vecq_span raw)
 {
-    vecq_addition addition = {graph_message(root), ONNX_GRAPH_INITIALIZER, 1, NULL};
+    vecq_addition addition = {.into = graph_message(root), .number = ONNX_GRAPH_INITIALIZER, .at_end = 1};
 
     if (root->kind == VECQ_GRAPH_FUNCTION)
         return vecq_edit_add_constant(edit, root, name, dtype, dims, rank, raw);
@@ -341,9 +380,33 @@ static vecq_status finish_front(vecq_edit *edit, size_t first)
     return done ? VECQ_OK : edit_oom(edit);
 }
 
+/* Those with a place of their own, from the back, so that places before stay right; of one place the last one
+ * first. */
+static vecq_status finish_placed(vecq_edit *edit)
+{
+    for (;;) {
+        vecq_addition *last = NULL;
+        size_t i;
+
+        for (i = 0; i < edit->n_additions; i++) {
+            vecq_addition *a = &edit->additions[i];
+
+            if (a->child != NULL && a->has_place && (last == NULL || a->place >= last->place))
+                last = a;
+        }
+        if (last == NULL)
+            return VECQ_OK;
+        if (!vecq_message_insert_child(last->into, last->place, last->number, last->child))
+            return edit_oom(edit);
+        last->child = NULL;
+    }
+}
+
 vecq_status vecq_edit_finish(vecq_edit *edit)
 {
     size_t i;
+
+    VECQ_TRY(finish_placed(edit));
 
     for (i = 0; i < edit->n_additions; i++) {
         vecq_addition *a = &edit->additions[i];

@@ -55,6 +55,16 @@ vecq_status vecq_edit_add_constant(vecq_edit *edit, vecq_graph *graph, const cha
 /* A node at the front of a graph, behind those added before. */
 vecq_status vecq_edit_add_node(vecq_edit *edit, vecq_graph *graph, vecq_message *node);
 
+/* A node in front of field `field` of the graph's message as it was when the edit began, behind those added
+ * there before. */
+vecq_status vecq_edit_add_node_at(vecq_edit *edit, vecq_graph *graph, size_t field, vecq_message *node);
+/* Other names for an input or output of a node (borrowed strings). */
+vecq_status vecq_edit_set_input(vecq_edit *edit, const vecq_node *node, size_t input, const char *name);
+vecq_status vecq_edit_set_output(vecq_edit *edit, const vecq_node *node, size_t output, const char *name);
+/* `base`, or with a suffix when the model has that name already; it is taken from then on. In the arena; NULL
+ * when memory is out. */
+const char *vecq_edit_unique_name(vecq_edit *edit, const char *base);
+
 vecq_status vecq_edit_expect(vecq_edit *edit, const vecq_expectation *expectation);
 
 /* Makes the insertions. The edit is then only good for clearing and its expectations. */

@@ -13,6 +13,7 @@
 #include "onnx/pack.h"
 #include "onnx/report.h"
 #include "onnx/save.h"
+#include "onnx/trained.h"
 #include "onnx/unpack.h"
 
 typedef enum model_state {
@@ -268,6 +269,100 @@ vecq_status vecq_model_quantize(vecq_model *model, const vecq_quantize_options *
     return model_fail(model, quantize_report(model, options, out, &why), &why, err);
 }
 
+/* ---- after training ---- */
+
+vecq_document *vecq_model_document(vecq_model *model)
+{
+    return &model->doc;
+}
+
+static vecq_status trained_metadata(vecq_model *model, const vecq_trained_options *options, vecq_error *err)
+{
+    vecq_arena *arena = &model->doc.arena;
+    size_t i;
+
+    for (i = 0; i < options->n_metadata; i++) {
+        const vecq_trained_entry *entry = &options->metadata[i];
+        const char *key = vecq_arena_string(arena, entry->key, strlen(entry->key)), *value = NULL;
+
+        if (entry->value != NULL)
+            value = vecq_arena_string(arena, entry->value, strlen(entry->value));
+        if (key == NULL || (entry->value != NULL && value == NULL))
+            return vecq_error_memory(err, strlen(entry->key));
+        VECQ_TRY(vecq_edit_set_metadata(&model->edit, key, value));
+    }
+    return VECQ_OK;
+}
+
+/* Replacements and drops before insertions: field indices hold until the first of those. */
+static vecq_status trained_document(vecq_model *model, const vecq_trained_options *options,
+                                    const vecq_plan *plan, const vecq_trained_list *list, vecq_error *err)
+{
+    vecq_span bytes;
+
+    VECQ_TRY(vecq_spool_map(model->spool, &bytes, err));
+    VECQ_TRY(vecq_edit_begin(&model->edit, &model->doc, err));
+    VECQ_TRY(vecq_trained_store(&model->edit, list, bytes));
+    VECQ_TRY(vecq_trained_activations(&model->edit, options->activations));
+    VECQ_TRY(plan != NULL ? vecq_pack_document(&model->edit, plan, options->quantize, bytes)
+                          : vecq_edit_finish(&model->edit));
+    return trained_metadata(model, options, err);
+}
+
+static vecq_status trained_write(vecq_model *model, const vecq_trained_options *options, vecq_plan *plan,
+                                 vecq_error *err)
+{
+    vecq_trained_list list = {0};
+    vecq_status status;
+
+    if (plan != NULL) {
+        VECQ_TRY(check_plan(plan, options->quantize, err));
+        VECQ_TRY(vecq_quantized_give(plan, options->store, options->learned_steps, err));
+    }
+    VECQ_TRY(vecq_spool_open(options->scratch, &model->spool, err));
+    if (plan != NULL)
+        VECQ_TRY(vecq_quantize_plan(plan, options->quantize, model->spool, err));
+    status = vecq_trained_collect(&model->doc, plan, model->spool, &list, err);
+    if (status == VECQ_OK)
+        status = trained_document(model, options, plan, &list, err);
+    vecq_trained_list_clear(&list);
+    return status;
+}
+
+static vecq_status trained_report(vecq_model *model, const vecq_trained_options *options, vecq_report **out,
+                                  vecq_error *err)
+{
+    double start = vecq_clock_seconds();
+    vecq_plan plan = {0};
+    vecq_status status;
+
+    VECQ_TRY(check_unchanged(model, err));
+    if (options->quantize != NULL)
+        VECQ_TRY(check_options(options->quantize, err));
+    model->state = MODEL_BROKEN;
+    VECQ_TRY(vecq_trained_apply(&model->doc, options->store, err));
+    if (options->quantize != NULL)
+        VECQ_TRY(vecq_plan_make(&model->doc.ir, options->quantize, &plan, err));
+    status = trained_write(model, options, options->quantize != NULL ? &plan : NULL, err);
+    if (status == VECQ_OK && out != NULL && options->quantize != NULL)
+        status =
+            vecq_report_make(&model->doc, &plan, VECQ_REPORT_RESULT, vecq_clock_seconds() - start, out, err);
+    if (status == VECQ_OK)
+        model->state = MODEL_CHANGED;
+    vecq_plan_clear(&plan);
+    return status;
+}
+
+vecq_status vecq_model_write_trained(vecq_model *model, const vecq_trained_options *options,
+                                     vecq_report **out, vecq_error *err)
+{
+    vecq_error why = VECQ_ERROR_INIT;
+
+    if (out != NULL)
+        *out = NULL;
+    return model_fail(model, trained_report(model, options, out, &why), &why, err);
+}
+
 /* ---- looking ---- */
 
 static vecq_status model_list(vecq_model *model, vecq_error *err)
@@ -417,17 +512,4 @@ vecq_status vecq_model_save(vecq_model *model, const char *path, const vecq_save
         return vecq_error_set(err, VECQ_ERR_USAGE, "the model is incomplete after an error: load it again");
     return vecq_document_save(&model->doc, path, options, model->edit.expectations,
                               model->edit.n_expectations, out, err);
-}
-
-#include "onnx/trained.h"
-vecq_ir *vecq_model_graph(vecq_model *model)
-{
-    return &model->doc.ir;
-}
-vecq_span vecq_model_metadata(const vecq_model *model, const char *key)
-{
-    vecq_span none = {NULL, 0};
-    (void)model;
-    (void)key;
-    return none;
 }

@@ -340,7 +340,7 @@ static vecq_status float_weight(packer *p)
     vecq_value *value = item->value;
     vecq_span raw = pack_bytes(p, item->data_at, item->n_data);
 
-    if (value->constant != NULL)
+    if (value->constant != NULL && value->constant->origin != NULL)
         return vecq_edit_set_data(p->edit, value, raw);
     VECQ_TRY(vecq_edit_drop_definition(p->edit, value, pack_name(p, "_unused")));
     return vecq_edit_add_constant(p->edit, value->graph, value->name, item->dtype, item->dims, item->rank,

@@ -137,24 +137,9 @@ static vecq_status info_distribution(vecq_weight_info *info, const vecq_plan_ite
 /* Value of our metadata entry, or "". */
 static const char *metadata_note(report_box *box, const vecq_document *doc)
 {
-    size_t i;
+    vecq_span note = vecq_document_metadata(doc, VECQ_METADATA_KEY);
 
-    for (i = 0; i < doc->model->n_fields; i++) {
-        vecq_span rest = doc->model->fields[i].payload, key = {0}, value = {0};
-        vecq_wire_field f;
-
-        if (doc->model->fields[i].number != ONNX_MODEL_METADATA_PROPS || doc->model->fields[i].child != NULL)
-            continue;
-        while (vecq_wire_next(&rest, &f, NULL) == VECQ_OK && f.number != 0) {
-            if (f.number == ONNX_ENTRY_KEY)
-                key = f.payload;
-            else if (f.number == ONNX_ENTRY_VALUE)
-                value = f.payload;
-        }
-        if (key.n == strlen(VECQ_METADATA_KEY) && memcmp(key.data, VECQ_METADATA_KEY, key.n) == 0)
-            return vecq_arena_string(&box->arena, (const char *)value.data, value.n);
-    }
-    return "";
+    return note.data != NULL ? vecq_arena_string(&box->arena, (const char *)note.data, note.n) : "";
 }
 
 /* The part of a note behind ";<key>=", up to the next ";". NULL when absent. */

@@ -95,15 +95,15 @@ static vecq_status prepare(evaluation *e, const char *path, const vecq_recipe *r
     VECQ_TRY(vecq_model_load(path, &e->model, err));
     VECQ_TRY(of_model(path, merge_recipe(e, recipe, err), err));
     VECQ_TRY(of_model(path,
-                      vecq_ports_find(vecq_model_graph(e->model), e->recipe.model.input,
+                      vecq_ports_find(&vecq_model_document(e->model)->ir, e->recipe.model.input,
                                       e->recipe.model.output, &e->ports, err),
                       err));
     VECQ_TRY(open_data(e, path, split, err));
     VECQ_TRY(vecq_session_backends(&e->recipe, backends, &options.n_backends, err));
     options.batch = e->recipe.train.eval_batch;
     options.classes = vecq_dataset_describe(e->data)->n_classes;
-    return of_model(path, vecq_evaluator_create(vecq_model_graph(e->model), &options, &e->evaluator, err),
-                    err);
+    return of_model(
+        path, vecq_evaluator_create(&vecq_model_document(e->model)->ir, &options, &e->evaluator, err), err);
 }
 
 vecq_status vecq_evaluate(const char *model, const vecq_recipe *recipe, int split, vecq_progress_fn progress,

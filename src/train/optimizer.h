@@ -74,9 +74,9 @@ typedef struct vecq_optimizer_state {
 size_t vecq_optimizer_state_count(const vecq_optimizer *optimizer);
 vecq_optimizer_state vecq_optimizer_state_at(vecq_optimizer *optimizer, size_t index);
 size_t vecq_optimizer_state_bytes(const vecq_optimizer *optimizer);
-uint64_t vecq_optimizer_steps(const vecq_optimizer *optimizer); /* taken so far */
+uint64_t vecq_optimizer_steps(const vecq_optimizer *optimizer);           /* taken so far */
 void vecq_optimizer_set_steps(vecq_optimizer *optimizer, uint64_t steps); /* where another one left off */
-void vecq_optimizer_reset(vecq_optimizer *optimizer);           /* as new */
+void vecq_optimizer_reset(vecq_optimizer *optimizer);                     /* as new */
 
 /* Entries "optimizer/steps" and "optimizer/SLOT/PARAMETER". Loading refuses a checkpoint of another kind of
  * optimizer or of other parameters, and then leaves the state undefined. */

@@ -133,10 +133,10 @@ static vecq_status read_vocabulary(vecq_span bytes, char ***out, size_t *n, vecq
     return VECQ_OK;
 }
 
-vecq_status vecq_preprocessing_read(const vecq_model *model, vecq_recipe *recipe, char ***vocabulary,
+vecq_status vecq_preprocessing_read(vecq_model *model, vecq_recipe *recipe, char ***vocabulary,
                                     size_t *n_vocabulary, vecq_error *err)
 {
-    vecq_span text = vecq_model_metadata(model, VECQ_METADATA_DATA);
+    vecq_span text = vecq_document_metadata(vecq_model_document(model), VECQ_METADATA_DATA);
     size_t i, begin = 0;
 
     *vocabulary = NULL;
@@ -146,8 +146,8 @@ vecq_status vecq_preprocessing_read(const vecq_model *model, vecq_recipe *recipe
             VECQ_TRY(apply_line(recipe, (const char *)text.data + begin, i - begin, err));
             begin = i + 1;
         }
-    return read_vocabulary(vecq_model_metadata(model, VECQ_METADATA_VOCABULARY), vocabulary, n_vocabulary,
-                           err);
+    return read_vocabulary(vecq_document_metadata(vecq_model_document(model), VECQ_METADATA_VOCABULARY),
+                           vocabulary, n_vocabulary, err);
 }
 
 void vecq_preprocessing_free_vocabulary(char **vocabulary, size_t n)

@@ -20,7 +20,7 @@ vecq_status vecq_preprocessing_text(const vecq_recipe *recipe, const vecq_datase
 vecq_status vecq_preprocessing_vocabulary(const vecq_dataset_info *data, char **out, vecq_error *err);
 
 /* Applies what a model remembers; nothing if it remembers nothing. vocabulary: NULL, 0 when there is none. */
-vecq_status vecq_preprocessing_read(const vecq_model *model, vecq_recipe *recipe, char ***vocabulary,
+vecq_status vecq_preprocessing_read(vecq_model *model, vecq_recipe *recipe, char ***vocabulary,
                                     size_t *n_vocabulary, vecq_error *err);
 void vecq_preprocessing_free_vocabulary(char **vocabulary, size_t n);
 

@@ -240,7 +240,7 @@ static vecq_status open_network(vecq_session *s, vecq_dataset_options *options, 
     }
     VECQ_TRY(open_data(s, &usual, options, err));
     VECQ_TRY(make_network(s, network, err));
-    s->ir = vecq_model_graph(s->model);
+    s->ir = &vecq_model_document(s->model)->ir;
     return vecq_ports_find(s->ir, s->recipe->model.input, s->recipe->model.output, &s->ports, err);
 }
 
@@ -249,7 +249,7 @@ static vecq_status open_file(vecq_session *s, vecq_dataset_options *options, vec
     vecq_status status;
 
     VECQ_TRY(vecq_model_load(s->recipe->model.file, &s->model, err));
-    s->ir = vecq_model_graph(s->model);
+    s->ir = &vecq_model_document(s->model)->ir;
     status = vecq_ports_find(s->ir, s->recipe->model.input, s->recipe->model.output, &s->ports, err);
     if (status != VECQ_OK) {
         vecq_error_prefix(err, "%s", s->recipe->model.file);
@@ -270,7 +270,7 @@ static vecq_status open_teacher(vecq_session *s, vecq_error *err)
     if (is_self)
         path = s->recipe->model.file;
     VECQ_TRY(vecq_model_load(path, &s->teacher, err));
-    status = vecq_ports_find(vecq_model_graph(s->teacher), is_self ? s->recipe->model.input : NULL,
+    status = vecq_ports_find(&vecq_model_document(s->teacher)->ir, is_self ? s->recipe->model.input : NULL,
                              is_self ? s->recipe->model.output : NULL, &s->teacher_ports, err);
     if (status == VECQ_OK)
         status = vecq_ports_fit(&s->teacher_ports, vecq_dataset_describe(s->train), err);

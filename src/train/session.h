@@ -47,7 +47,7 @@ typedef struct vecq_session {
     /* of the current stage */
     unsigned bits;
     int norm_is_frozen;
-    vecq_plan plan; /* of the weights to quantize; n 0: none */
+    vecq_plan plan; /* every float constant; selected are those to quantize */
     vecq_stepper stepper;
     vecq_evaluator *evaluator;
 } vecq_session;

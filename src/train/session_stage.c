@@ -36,7 +36,7 @@ static void lower_options(const vecq_session *s, int is_training, vecq_lower_opt
     memset(out, 0, sizeof *out);
     out->is_training = is_training;
     out->norm_is_frozen = s->norm_is_frozen;
-    out->plan = s->plan.n > 0 ? &s->plan : NULL;
+    out->plan = &s->plan;
     out->learned_steps = r->quantize.lsq;
     out->search_every = r->quantize.lambda != VECQ_LAMBDA_SEARCH ? 0
                         : r->quantize.search_every < UINT_MAX    ? (unsigned)r->quantize.search_every
@@ -119,8 +119,8 @@ static vecq_status teacher_loss(vecq_session *s, vecq_stepper *st, vecq_var **ou
     vecq_lower_input input = {s->teacher_ports.input, st->input};
     vecq_var *logits;
     size_t width;
-    vecq_status status = vecq_lower_graph(&st->program, NULL, vecq_model_graph(s->teacher), &frozen, &input,
-                                          1, &s->teacher_ports.logits, 1, &logits, err);
+    vecq_status status = vecq_lower_graph(&st->program, NULL, &vecq_model_document(s->teacher)->ir, &frozen,
+                                          &input, 1, &s->teacher_ports.logits, 1, &logits, err);
 
     if (status == VECQ_OK)
         status = vecq_ports_check_logits(&s->teacher_ports, logits, s->recipe->train.batch, s->classes,
@@ -273,6 +273,8 @@ vecq_status vecq_session_stage(vecq_session *s, unsigned bits, int norm_is_froze
         vecq_session_quantize_options(s, bits, &options);
         VECQ_TRY(vecq_plan_make(s->ir, &options, &s->plan, err));
         VECQ_TRY(check_plan(&s->plan, err));
+    } else {
+        VECQ_TRY(vecq_plan_make(s->ir, NULL, &s->plan, err)); /* a list, nothing selected */
     }
     VECQ_TRY(build_stepper(s, err));
     return build_evaluator(s, err);

@@ -333,6 +333,31 @@ static vecq_status reestimate(vecq_trainer *t, vecq_error *err)
     return status;
 }
 
+/* ---- the plan and its time ---- */
+
+static vecq_status say_profile(vecq_trainer *t, vecq_error *err)
+{
+    const vecq_exec *exec = t->session.stepper.exec;
+    double total = 0, n = t->step > t->first_step ? (double)(t->step - t->first_step) : 1;
+    char text[320];
+    size_t i;
+
+    for (i = 0; i < vecq_exec_steps(exec); i++)
+        total += vecq_exec_step(exec, i).seconds;
+    snprintf(text, sizeof text, "%9s %6s  %-8s %-24s %-32s %s", "ms", "share", "backend", "operator", "name",
+             "implementation");
+    VECQ_TRY(vecq_trainer_say(t, VECQ_TRAIN_MESSAGE, text, err));
+    for (i = 0; i < vecq_exec_steps(exec); i++) {
+        vecq_exec_step_info step = vecq_exec_step(exec, i);
+
+        snprintf(text, sizeof text, "%9.3f %5.1f%%  %-8s %-24s %-32.100s %s", 1e3 * step.seconds / n,
+                 total > 0 ? 100 * step.seconds / total : 0, step.backend, step.op, step.name, step.detail);
+        VECQ_TRY(vecq_trainer_say(t, VECQ_TRAIN_MESSAGE, text, err));
+    }
+    snprintf(text, sizeof text, "%9.3f ms a step in operators", 1e3 * total / n);
+    return vecq_trainer_say(t, VECQ_TRAIN_MESSAGE, text, err);
+}
+
 /* ---- the run ---- */
 
 static vecq_status start(vecq_trainer *t, vecq_error *err)
@@ -372,6 +397,9 @@ static vecq_status finish(vecq_trainer *t, vecq_train_result *result, vecq_error
         VECQ_TRY(vecq_trainer_restore_best(t, err));
     }
     VECQ_TRY(reestimate(t, err));
+    vecq_average_swap(&t->average);
+    vecq_trained_round(&s->store, &s->plan);
+    vecq_average_swap(&t->average);
     if (s->holdout_loader != NULL) {
         VECQ_TRY(evaluate(t, s->holdout_loader, "held back", &m, err));
         result->holdout_accuracy = vecq_metrics_accuracy(&m);
@@ -418,7 +446,10 @@ static vecq_status run(vecq_trainer *t, vecq_train_result *result, vecq_error *e
         VECQ_TRY(evaluate(t, t->session.test_loader, "test before training", &m, err));
         result->start_accuracy = vecq_metrics_accuracy(&m);
     }
+    vecq_exec_set_timing(t->session.stepper.exec, t->options->profile);
     VECQ_TRY(all_steps(t, err));
+    if (t->options->profile)
+        VECQ_TRY(say_profile(t, err));
     return finish(t, result, err);
 }
 

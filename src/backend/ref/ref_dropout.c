@@ -32,7 +32,7 @@ typedef struct dropout {
                                         vecq_error *err)                                                     \
     {                                                                                                        \
         const dropout *d = context;                                                                          \
-        const type *x = d->x, scale = (type)d->scale;                                                        \
+        const type *x = d->x, factors[2] = {0, (type)d->scale}; /* a branch would be mispredicted */         \
         type *y = d->y;                                                                                      \
         size_t i;                                                                                            \
         (void)thread;                                                                                        \
@@ -40,7 +40,7 @@ typedef struct dropout {
         for (i = begin; i < end; i++) {                                                                      \
             const int keep = (mix(d->key + (uint64_t)i * GOLDEN) >> 11) >= d->threshold;                     \
             if (y != NULL)                                                                                   \
-                y[i] = keep ? x[i] * scale : 0;                                                              \
+                y[i] = x[i] * factors[keep];                                                                 \
             if (d->mask != NULL)                                                                             \
                 d->mask[i] = (unsigned char)keep;                                                            \
         }                                                                                                    \
@@ -50,13 +50,13 @@ typedef struct dropout {
                                          vecq_error *err)                                                    \
     {                                                                                                        \
         const dropout *d = context;                                                                          \
-        const type *dy = d->x, scale = (type)d->scale;                                                       \
+        const type *dy = d->x, factors[2] = {0, (type)d->scale};                                             \
         type *dx = d->y;                                                                                     \
         size_t i;                                                                                            \
         (void)thread;                                                                                        \
         (void)err;                                                                                           \
         for (i = begin; i < end; i++)                                                                        \
-            dx[i] = d->mask_in[i] != 0 ? dy[i] * scale : 0;                                                  \
+            dx[i] = dy[i] * factors[d->mask_in[i] != 0];                                                     \
         return VECQ_OK;                                                                                      \
     }
 

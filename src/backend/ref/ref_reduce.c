@@ -112,9 +112,17 @@ static inline double larger(double a, double b)
     }                                                                                                        \
     static double max_run_##suffix(const type *x, size_t n)                                                  \
     {                                                                                                        \
-        double best = (double)x[0];                                                                          \
-        size_t i;                                                                                            \
-        for (i = 1; i < n; i++)                                                                              \
+        type lanes[LANES];                                                                                   \
+        double best;                                                                                         \
+        size_t i, k;                                                                                         \
+        for (k = 0; k < LANES; k++)                                                                          \
+            lanes[k] = x[k < n ? k : 0];                                                                     \
+        for (i = LANES; i + LANES <= n; i += LANES)                                                          \
+            for (k = 0; k < LANES; k++)                                                                      \
+                lanes[k] = x[i + k] > lanes[k] || x[i + k] != x[i + k] ? x[i + k] : lanes[k];                \
+        for (best = (double)lanes[0], k = 1; k < LANES; k++)                                                 \
+            best = larger(best, (double)lanes[k]);                                                           \
+        for (; i < n; i++)                                                                                   \
             best = larger(best, (double)x[i]);                                                               \
         return best;                                                                                         \
     }                                                                                                        \
@@ -261,11 +269,14 @@ typedef struct expansion {
 
 static void repeat(char *dst, const char *src, size_t element, size_t n)
 {
-    size_t i, done = element;
+    size_t i;
 
-    memcpy(dst, src, element);
-    for (i = n * element; done < i; done *= 2)
-        memcpy(dst + done, dst, done < i - done ? done : i - done);
+    if (element == sizeof(float))
+        for (i = 0; i < n; i++)
+            memcpy(dst + i * sizeof(float), src, sizeof(float));
+    else
+        for (i = 0; i < n; i++)
+            memcpy(dst + i * element, src, element);
 }
 
 static vecq_status expand_rows(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)

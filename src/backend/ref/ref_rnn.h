@@ -17,7 +17,8 @@
 #include "base/status.h"
 #include "base/threads.h"
 
-#define RNN_ROWS  4u   /* of a block of accumulators */
+#define RNN_SUMS  4u   /* accumulators of a block: rows x panels */
+#define RNN_ROWS  4u   /* rows of most blocks */
 #define RNN_PANEL 8u   /* columns of one */
 #define RNN_DEPTH 128u /* rows of a gradient that are packed at a time */
 

@@ -15,49 +15,74 @@ static inline void RNN(rnn_pack)(const real *src, size_t row, size_t column, siz
                 *dst++ = at + j < n ? src[i * row + (at + j) * column] : 0;
 }
 
-/* c[rows][cols] += a * b for one panel; rows is a constant where it is called. */
-static inline __attribute__((always_inline)) void RNN(rnn_block)(unsigned rows, size_t k, const real *a,
-                                                                 size_t a_row, size_t a_column, const real *b,
-                                                                 real *c, size_t c_row, size_t cols)
+/*
+ * c[rows][cols] += a * b for `panels` panels side by side, of which only a single one may be cut off. rows
+ * and panels are constants where it is called; rows * panels accumulators hide the latency of the additions.
+ */
+static inline __attribute__((always_inline)) void RNN(rnn_block)(unsigned rows, unsigned panels, size_t k,
+                                                                 const real *a, size_t a_row, size_t a_column,
+                                                                 const real *b, real *c, size_t c_row,
+                                                                 size_t cols)
 {
-    RNN(rnn_vec) sum[RNN_ROWS];
+    RNN(rnn_vec) sum[RNN_SUMS];
+    real part[RNN_PANEL] = {0};
     size_t p;
-    unsigned i;
+    unsigned i, j;
 
     for (i = 0; i < rows; i++)
-        if (cols >= RNN_PANEL) {
-            sum[i] = *(const RNN(rnn_vec) *)(c + i * c_row);
-        } else {
-            real part[RNN_PANEL] = {0};
-            memcpy(part, c + i * c_row, cols * sizeof *part);
-            memcpy(&sum[i], part, sizeof part);
+        for (j = 0; j < panels; j++)
+            if (cols >= RNN_PANEL) {
+                sum[i * panels + j] = *(const RNN(rnn_vec) *)(c + i * c_row + j * RNN_PANEL);
+            } else {
+                memcpy(part, c + i * c_row, cols * sizeof *part);
+                memcpy(&sum[i], part, sizeof part);
+            }
+    for (p = 0; p < k; p++)
+        for (j = 0; j < panels; j++) {
+            const RNN(rnn_vec) line = *(const RNN(rnn_vec) *)(b + (j * k + p) * RNN_PANEL);
+            for (i = 0; i < rows; i++)
+                sum[i * panels + j] += line * a[i * a_row + p * a_column];
         }
-    for (p = 0; p < k; p++) {
-        const RNN(rnn_vec) line = *(const RNN(rnn_vec) *)(b + p * RNN_PANEL);
-        for (i = 0; i < rows; i++)
-            sum[i] += line * a[i * a_row + p * a_column];
-    }
     for (i = 0; i < rows; i++)
-        if (cols >= RNN_PANEL)
-            *(RNN(rnn_vec) *)(c + i * c_row) = sum[i];
-        else
-            memcpy(c + i * c_row, &sum[i], cols * sizeof(real));
+        for (j = 0; j < panels; j++)
+            if (cols >= RNN_PANEL)
+                *(RNN(rnn_vec) *)(c + i * c_row + j * RNN_PANEL) = sum[i * panels + j];
+            else
+                memcpy(c + i * c_row, &sum[i], cols * sizeof(real));
+}
+
+/* All columns of a few rows. */
+static inline __attribute__((always_inline)) void RNN(rnn_rows)(unsigned rows, unsigned panels, size_t n,
+                                                                size_t k, const real *a, size_t a_row,
+                                                                size_t a_column, const real *b, real *c,
+                                                                size_t c_row)
+{
+    size_t at = 0;
+
+    for (; at + panels * RNN_PANEL <= n; at += panels * RNN_PANEL)
+        RNN(rnn_block)(rows, panels, k, a, a_row, a_column, b + at * k, c + at, c_row, n - at);
+    for (; at < n; at += RNN_PANEL)
+        RNN(rnn_block)(rows, 1, k, a, a_row, a_column, b + at * k, c + at, c_row, n - at);
 }
 
 /* c[m][n] += a[m][k] * b[k][n]; a(i, p) = a[i * a_row + p * a_column], b packed. */
 static inline void RNN(rnn_multiply)(size_t m, size_t n, size_t k, const real *a, size_t a_row,
                                      size_t a_column, const real *b, real *c, size_t c_row)
 {
-    size_t at, i;
+    size_t full = m - m % RNN_ROWS, at, i;
 
-    for (at = 0; at < n; at += RNN_PANEL, b += k * RNN_PANEL) {
-        size_t cols = n - at;
-
-        for (i = 0; i + RNN_ROWS <= m; i += RNN_ROWS)
-            RNN(rnn_block)(RNN_ROWS, k, a + i * a_row, a_row, a_column, b, c + i * c_row + at, c_row, cols);
-        for (; i < m; i++)
-            RNN(rnn_block)(1, k, a + i * a_row, a_row, a_column, b, c + i * c_row + at, c_row, cols);
-    }
+    for (at = 0; at < n; at += RNN_PANEL) /* a panel stays in the cache for all rows */
+        for (i = 0; i < full; i += RNN_ROWS)
+            RNN(rnn_block)
+            (RNN_ROWS, 1, k, a + i * a_row, a_row, a_column, b + at * k, c + i * c_row + at, c_row, n - at);
+    a += full * a_row;
+    c += full * c_row;
+    if (m - full == 3)
+        RNN(rnn_rows)(3, 1, n, k, a, a_row, a_column, b, c, c_row);
+    else if (m - full == 2)
+        RNN(rnn_rows)(2, 2, n, k, a, a_row, a_column, b, c, c_row);
+    else if (m - full == 1)
+        RNN(rnn_rows)(1, 4, n, k, a, a_row, a_column, b, c, c_row);
 }
 
 /*

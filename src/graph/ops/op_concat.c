@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Putting together and taking apart along an axis: Concat, Split; Tile. */
-#include <string.h>
-
-#include "base/status.h"
-#include "graph/gradient.h"
-#include "graph/lower.h"
+#include "graph/ops/op_util.h"
 
 #define SPLIT_MAX (VECQ_MAX_RANK * 4)
 
@@ -123,6 +119,7 @@ vecq_status vecq_lower_concat(vecq_lower *l, const vecq_node *node, vecq_var *co
     vecq_status status;
     vecq_op *op;
 
+    VECQ_TRY(vecq_lower_need(node, in, node->n_inputs > 0 ? node->n_inputs : 1, SIZE_MAX, err));
     if (node->version >= 4 && vecq_node_attr(node, "axis") == NULL)
         return vecq_op_fail(err, "attribute 'axis' is missing");
     VECQ_TRY(vecq_lower_axis(vecq_node_attr_int(node, "axis", 1), in[0]->rank, &params.axis, err));
@@ -222,6 +219,7 @@ vecq_status vecq_lower_split(vecq_lower *l, const vecq_node *node, vecq_var *con
     vecq_op *op;
     size_t n = 0, i;
 
+    VECQ_TRY(vecq_lower_need(node, in, 1, 2, err));
     VECQ_TRY(vecq_lower_axis(vecq_node_attr_int(node, "axis", 0), in[0]->rank, &params.axis, err));
     if (params.n == 0 || params.n > SPLIT_MAX)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "%zu parts; at most %u are supported", params.n,
@@ -254,10 +252,11 @@ vecq_status vecq_lower_tile(vecq_lower *l, const vecq_node *node, vecq_var *cons
     size_t n = 0;
     unsigned a;
 
+    VECQ_TRY(vecq_lower_need(node, in, 2, node->version < 6 ? 3 : 2, err));
     if (node->version < 6)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "version %lld of the operator",
                               (long long)node->version);
-    VECQ_TRY(vecq_lower_ints(node->n_inputs > 1 ? in[1] : NULL, "repeats", repeats, VECQ_MAX_RANK, &n, err));
+    VECQ_TRY(vecq_lower_ints(in[1], "repeats", repeats, VECQ_MAX_RANK, &n, err));
     if (n != x->rank)
         return vecq_op_fail(err, "repeats has %zu entries for rank %u", n, x->rank);
     for (a = 0; a < x->rank; a++) {

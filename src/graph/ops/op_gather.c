@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gather (embeddings, picking an axis) and its gradient; Cast. */
-#include <string.h>
-
-#include "base/status.h"
-#include "graph/gradient.h"
-#include "graph/lower.h"
+#include "graph/ops/op_util.h"
 
 /* ---- Gather ---- */
 
@@ -96,8 +92,7 @@ vecq_status vecq_lower_gather(vecq_lower *l, const vecq_node *node, vecq_var *co
 {
     vecq_axis_params params = {0};
 
-    if (node->n_inputs < 2 || in[1] == NULL)
-        return vecq_op_fail(err, "the indices are missing");
+    VECQ_TRY(vecq_lower_need(node, in, 2, 2, err));
     VECQ_TRY(vecq_lower_axis(vecq_node_attr_int(node, "axis", 0), in[0]->rank, &params.axis, err));
     return vecq_program_op2(l->program, VECQ_OP_GATHER, vecq_node_label(node), in[0], in[1], &params,
                             sizeof params, &out[0], err);
@@ -145,6 +140,7 @@ vecq_status vecq_lower_cast(vecq_lower *l, const vecq_node *node, vecq_var *cons
 {
     vecq_cast_params params = {(vecq_dtype)vecq_node_attr_int(node, "to", VECQ_DT_UNDEFINED)};
 
+    VECQ_TRY(vecq_lower_need(node, in, 1, 1, err));
     if (node->version < 6)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "version %lld of the operator",
                               (long long)node->version);

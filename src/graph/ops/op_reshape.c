@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reshape, and what is one: Flatten, Squeeze, Unsqueeze. */
-#include <string.h>
-
-#include "base/status.h"
-#include "graph/gradient.h"
-#include "graph/lower.h"
+#include "graph/ops/op_util.h"
 
 vecq_status vecq_op_reshape_shape(vecq_program *program, vecq_op *op, vecq_error *err)
 {
@@ -118,9 +114,13 @@ static vecq_status reshape_target(const vecq_lower *l, const vecq_var *x, int al
 
     VECQ_TRY(reshape_read(x, allow_zero, params, &open, &known, err));
     if (open == params->rank) { /* a count that still differs is for the shape function to name */
-        if (known != x->count && begins_with_one && vecq_mul_size(known, (size_t)l->batch, &count) &&
-            count == x->count)
-            params->dims[0] = l->batch;
+        if (known == x->count || l->batch <= 1 || !vecq_mul_size(known, (size_t)l->batch, &count) ||
+            count != x->count)
+            return VECQ_OK;
+        if (!begins_with_one)
+            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                                  "its constant shape is for a batch of one: run the model at that");
+        params->dims[0] = l->batch;
         return VECQ_OK;
     }
     if (begins_with_one && x->rank > 0 && x->dims[0] % l->batch == 0 && batch_was_one(l) &&
@@ -142,6 +142,7 @@ vecq_status vecq_lower_reshape(vecq_lower *l, const vecq_node *node, vecq_var *c
     const vecq_attr *attr;
     size_t n = 0;
 
+    VECQ_TRY(vecq_lower_need(node, in, 1, 2, err));
     if (node->version >= 5) {
         if (node->n_inputs < 2 || in[1] == NULL)
             return vecq_op_fail(err, "the shape is missing");
@@ -164,11 +165,12 @@ vecq_status vecq_lower_reshape(vecq_lower *l, const vecq_node *node, vecq_var *c
 vecq_status vecq_lower_flatten(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
                                vecq_error *err)
 {
-    const vecq_var *x = in[0];
     int64_t axis = vecq_node_attr_int(node, "axis", 1);
     vecq_shape_params params = {.rank = 2, .dims = {1, 1}};
+    const vecq_var *x = in[0];
     unsigned a;
 
+    VECQ_TRY(vecq_lower_need(node, in, 1, 1, err));
     if (axis < 0)
         axis += x->rank;
     if (axis < 0 || axis > (int64_t)x->rank)
@@ -220,6 +222,7 @@ vecq_status vecq_lower_squeeze(vecq_lower *l, const vecq_node *node, vecq_var *c
     size_t n;
     unsigned a;
 
+    VECQ_TRY(vecq_lower_need(node, in, 1, 2, err));
     VECQ_TRY(lower_axes(node, in, x->rank, marks, &n, err));
     for (a = 0; a < x->rank; a++) {
         if (n > 0 && marks[a] != 0 && x->dims[a] != 1)
@@ -239,6 +242,7 @@ vecq_status vecq_lower_unsqueeze(vecq_lower *l, const vecq_node *node, vecq_var 
     unsigned a, from = 0;
     size_t n;
 
+    VECQ_TRY(vecq_lower_need(node, in, 1, 2, err));
     VECQ_TRY(lower_axes(node, in, 0, marks, &n, err));
     if (n == 0)
         return vecq_op_fail(err, "the axes are missing");

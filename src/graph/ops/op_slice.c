@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Slice, and its gradient: zeros with the slice put back. */
-#include <string.h>
-
-#include "base/status.h"
-#include "graph/gradient.h"
-#include "graph/lower.h"
+#include "graph/ops/op_util.h"
 
 /* Every element start + i * step, i < length, lies in an axis of `size`. */
 static int slice_fits(int64_t start, int64_t step, int64_t length, int64_t size)
@@ -166,6 +162,7 @@ vecq_status vecq_lower_slice(vecq_lower *l, const vecq_node *node, vecq_var *con
     const vecq_var *x = in[0];
     unsigned a;
 
+    VECQ_TRY(vecq_lower_need(node, in, 1, 5, err));
     VECQ_TRY(slice_params_of(node, in, &params, err));
     for (a = 0; a < x->rank && params.length[a] == x->dims[a] && params.step[a] == 1; a++)
         ;

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transpose, and the moves between depth and space that are made of it. */
-#include <string.h>
-
-#include "base/status.h"
-#include "graph/gradient.h"
-#include "graph/lower.h"
+#include "graph/ops/op_util.h"
 
 vecq_status vecq_op_transpose_shape(vecq_program *program, vecq_op *op, vecq_error *err)
 {
@@ -63,8 +59,10 @@ vecq_status vecq_lower_transpose(vecq_lower *l, const vecq_node *node, vecq_var 
 {
     const vecq_attr *attr = vecq_node_attr(node, "perm");
     vecq_transpose_params params = {{0}};
-    unsigned a, rank = in[0]->rank;
+    unsigned a, rank;
 
+    VECQ_TRY(vecq_lower_need(node, in, 1, 1, err));
+    rank = in[0]->rank;
     if (attr != NULL && (attr->type != VECQ_ATTR_INTS || attr->n != rank))
         return vecq_op_fail(err, "perm does not have an entry for each of %u axes", rank);
     for (a = 0; a < rank; a++) {
@@ -92,8 +90,11 @@ static vecq_status move_blocks(vecq_lower *l, const vecq_node *node, vecq_var *x
     return vecq_program_op1(l->program, VECQ_OP_RESHAPE, name, x, &shape, sizeof shape, out, err);
 }
 
-static vecq_status block_size(const vecq_node *node, const vecq_var *x, int64_t *out, vecq_error *err)
+static vecq_status block_size(const vecq_node *node, vecq_var *const *in, int64_t *out, vecq_error *err)
 {
+    const vecq_var *x = in[0];
+
+    VECQ_TRY(vecq_lower_need(node, in, 1, 1, err));
     *out = vecq_node_attr_int(node, "blocksize", 0);
     if (x->rank != 4)
         return vecq_op_fail(err, "the input has rank %u, not 4", x->rank);
@@ -107,11 +108,12 @@ vecq_status vecq_lower_depth_to_space(vecq_lower *l, const vecq_node *node, vecq
 {
     static const char *const modes[] = {"DCR", "CRD", NULL};
     static const unsigned perms[2][6] = {{0, 3, 4, 1, 5, 2}, {0, 1, 4, 2, 5, 3}};
-    const int64_t *d = in[0]->dims;
+    const int64_t *d;
     int64_t b, c;
     int mode;
 
-    VECQ_TRY(block_size(node, in[0], &b, err));
+    VECQ_TRY(block_size(node, in, &b, err));
+    d = in[0]->dims;
     VECQ_TRY(vecq_lower_attr_string(node, "mode", modes, &mode, err));
     if (d[1] % (b * b) != 0)
         return vecq_op_fail(err, "%lld channels do not split into blocks of %lld x %lld", (long long)d[1],
@@ -129,10 +131,11 @@ vecq_status vecq_lower_space_to_depth(vecq_lower *l, const vecq_node *node, vecq
                                       vecq_var **out, vecq_error *err)
 {
     static const unsigned perm[6] = {0, 3, 5, 1, 2, 4};
-    const int64_t *d = in[0]->dims;
+    const int64_t *d;
     int64_t b;
 
-    VECQ_TRY(block_size(node, in[0], &b, err));
+    VECQ_TRY(block_size(node, in, &b, err));
+    d = in[0]->dims;
     if (d[2] % b != 0 || d[3] % b != 0)
         return vecq_op_fail(err, "%lld x %lld does not split into blocks of %lld", (long long)d[2],
                             (long long)d[3], (long long)b);

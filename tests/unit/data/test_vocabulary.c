@@ -66,6 +66,7 @@ static void characters(void **state)
     expect_tokens(tokenizer_of(VECQ_TOKENS_CHARS, 1, VECQ_FILTER_KERAS), "A \xe4\xb8\xad!\xf0\x9f\x98\x80",
                   "a| |\xe4\xb8\xad|!|\xf0\x9f\x98\x80");
     expect_tokens(tokenizer_of(VECQ_TOKENS_CHARS, 0, NULL), "A<unk>", "A|<|u|n|k|>");
+    expect_tokens(tokenizer_of(VECQ_TOKENS_CHARS, 0, NULL), "\ta\r\x7f\x01 b\t", "a| |b");
 }
 
 static void build(vecq_arena *arena, vecq_tokens kind, size_t size, int start, vecq_vocabulary *out)
@@ -139,7 +140,7 @@ static void given(void **state)
     static const char *const none[] = {"a", "b"};
     static const char *const twice[] = {"a", "b", "a"};
     static const char *const empty[] = {"a", ""};
-    static const char *const lines[] = {"a\nb"};
+    static const char *const lines[] = {"a\r"};
     vecq_tokenizer t = tokenizer_of(VECQ_TOKENS_WORDS, 1, VECQ_FILTER_KERAS);
     vecq_tokenizer chars = tokenizer_of(VECQ_TOKENS_CHARS, 1, NULL);
     vecq_arena arena = {0};
@@ -163,6 +164,27 @@ static void given(void **state)
                  "empty");
     expect_error(vecq_vocabulary_set(&arena, "m", lines, 1, &v, &err), VECQ_ERR_FORMAT, &err, "token 0");
     expect_error(vecq_vocabulary_set(&arena, "m", none, 0, &v, &err), VECQ_ERR_FORMAT, &err, "0 tokens");
+    vecq_arena_clear(&arena);
+}
+
+static void as_one_string(void **state)
+{
+    static const char *const tokens[] = {"<pad>", "<unk>", " ", "\xe4\xb8\xad", "a b"};
+    vecq_arena arena = {0};
+    vecq_error err = VECQ_ERROR_INIT;
+    const char **back;
+    char *text = vecq_vocabulary_join(tokens, 5);
+    size_t n, i;
+
+    (void)state;
+    assert_string_equal(text, "<pad>\n<unk>\n \n\xe4\xb8\xad\na b\n");
+    assert_ok(vecq_vocabulary_split(&arena, "m", text, &back, &n, &err), &err);
+    assert_int_equal(n, 5);
+    for (i = 0; i < n; i++)
+        assert_string_equal(back[i], tokens[i]);
+    expect_error(vecq_vocabulary_split(&arena, "m.onnx", "", &back, &n, &err), VECQ_ERR_FORMAT, &err,
+                 "m.onnx: ");
+    vecq_free(text);
     vecq_arena_clear(&arena);
 }
 
@@ -197,8 +219,9 @@ static void out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words),    cmocka_unit_test(characters), cmocka_unit_test(most_frequent_first),
-        cmocka_unit_test(encoding), cmocka_unit_test(given),      cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(words),         cmocka_unit_test(characters), cmocka_unit_test(most_frequent_first),
+        cmocka_unit_test(encoding),      cmocka_unit_test(given),      cmocka_unit_test(as_one_string),
+        cmocka_unit_test(out_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,8 @@ static const lower_case cases[] = {
     AT("Reshape", 13, 2, D(1, 6), D(4, 6), D({3, {1, -1, 3}}), 3, D(4, 2, 3)),
     AT("Reshape", 13, 2, D(-1, 6), D(4, 6), D({3, {1, -1, 3}}), 3, D(1, 8, 3)),
     AT("Reshape", 13, 2, D(-1, 6), D(4, 6), D({2, {-1, 3}}), 2, D(8, 3)),
-    NO_AT("Reshape", 13, 2, D(1, 6), D(4, 6), D({3, {2, 3, 1}}), "24 elements, the new shape 6"),
+    NO("Reshape", 13, 2, D(4, 6), NONE, D({2, {5, 5}}), 0, "24 elements, the new shape 25"),
+    NO_AT("Reshape", 13, 2, D(1, 6), D(4, 6), D({3, {2, 3, 1}}), "is for a batch of one"),
     NO("Reshape", 13, 2, D(2, 3), NONE, D({2, {4, -1}}), 0, "6 elements of 2x3 do not fit"),
     NO("Reshape", 13, 2, D(2, 3), NONE, D({2, {-1, -1}}), 0, "dimension 1 of the shape is -1"),
     NO("Reshape", 13, 2, D(2, 3), NONE, D({3, {1, 6, 0}}), 0, "dimension 2 of the shape is 0"),
@@ -138,6 +139,24 @@ static const lower_case cases[] = {
     OK("Gather", 1, 2, D(3, 2), NONE, D({2, {2, 0}}), 2, D(2, 2), "4 5 0 1", 0),
     OK("Gather", 13, 2, D(2, 3), D(INT("axis", -1)), D({2, {-1, 1}}), 2, D(2, 2), "2 1 5 4", 0),
     NO("Gather", 13, 2, D(2, 3), D(INT("axis", 2)), D({1, {0}}), 0, "axis 2"),
+    /* ArgMax, ArgMin, OneHot */
+    OK("ArgMax", 13, 2, D(2, 3), NONE, NONE, 2, D(1, 3), "1 1 1", 0),
+    OK("ArgMax", 1, 2, D(2, 3), D(INT("axis", -1), INT("keepdims", 0)), NONE, 1, D(2), "2 2", 0),
+    OK("ArgMin", 13, 2, D(2, 3), D(INT("axis", 1)), NONE, 2, D(2, 1), "0 0", 0),
+    NO("ArgMax", 13, 2, D(2, 0), D(INT("axis", 1)), NONE, 0, "axis 1 of 2x0"),
+    OK("OneHot", 11, 1, D(3), NONE, D({1, {4}}, {2, {7, 9}}), 2, D(3, 4), "9 7 7 7 7 9 7 7 7 7 9 7", 0),
+    OK("OneHot", 9, 1, D(2), D(INT("axis", 0)), D({1, {3}}, {2, {0, 1}}), 2, D(3, 2), "1 0 0 1 0 0", 0),
+    NO("OneHot", 11, 1, D(3), NONE, D({1, {0}}, {2, {7, 9}}), 0, "depth must be"),
+    NO("OneHot", 11, 1, D(3), NONE, D({1, {4}}, {1, {7}}), 0, "values must be"),
+    /* of early converters */
+    OK("Affine", 7, 1, D(3), NONE, NONE, 1, D(3), "0 1 2", 0),
+    OK("Crop", 7, 4, D(1, 1, 3, 3), D(LIST("border", 4, 1, 0, 0, 2)), NONE, 4, D(1, 1, 1, 2), "1 2", 0),
+    OK("Crop", 7, 4, D(1, 1, 3, 3), D(LIST("border", 4, 1, 1, 0, 0), LIST("scale", 2, 2, 1)), NONE, 4,
+       D(1, 1, 2, 1), "4 7", 0),
+    NO("Crop", 7, 4, D(1, 1, 3, 3), D(LIST("border", 4, 2, 0, 2, 0)), NONE, 0,
+       "a border of 2 and 2 around 3"),
+    OK("ImageScaler", 7, 4, D(1, 1, 1, 2), NONE, NONE, 4, D(1, 1, 1, 2), "0 1", 0),
+    NO("ImageScaler", 7, 1, D(3), NONE, NONE, 0, "four dimensions"),
     /* Cast: float, float16 (computed in float), int64 */
     OK("Cast", 13, 1, D(3), D(INT("to", VECQ_DT_FLOAT16)), NONE, 1, D(3), "0 1 2", 0),
     OK("Cast", 9, 1, D(3), D(INT("to", VECQ_DT_INT64)), NONE, 1, D(3), "0 1 2", 0),
@@ -325,11 +344,127 @@ static void test_concat(void **state)
     }
 }
 
+/* Comparisons, logic and Where with broadcasting; x is 0 1 2, 3 4 5 and c 3 1 4. */
+static void test_select(void **state)
+{
+    static const struct {
+        const char *nodes[3][3]; /* operator, inputs, output */
+        const char *values;
+    } rows[] = {
+        {{{"Less", "x c", "y"}}, "1 0 1 0 0 0"},
+        {{{"LessOrEqual", "x c", "y"}}, "1 1 1 1 0 0"},
+        {{{"Greater", "x c", "y"}}, "0 0 0 0 1 1"},
+        {{{"GreaterOrEqual", "x c", "y"}}, "0 1 0 1 1 1"},
+        {{{"Equal", "c x", "y"}}, "0 1 0 1 0 0"},
+        {{{"Equal", "x c", "e"}, {"Not", "e", "y"}}, "1 0 1 0 1 1"},
+        {{{"Less", "x c", "a"}, {"Equal", "x c", "b"}, {"Or", "a b", "y"}}, "1 1 1 1 0 0"},
+        {{{"Less", "x one", "a"}, {"Less", "x c", "b"}, {"And", "a b", "y"}}, "1 0 0 0 0 0"},
+        {{{"Less", "x c", "a"}, {"Equal", "x x", "b"}, {"Xor", "a b", "y"}}, "0 1 0 1 1 1"},
+        {{{"Less", "x c", "a"}, {"Where", "a x one", "y"}}, "0 1 2 1 1 1"},
+        {{{"Less", "c one", "a"}, {"Where", "a one x", "y"}}, "0 1 2 3 4 5"},
+    };
+    static const float c[3] = {3, 1, 4}, one[1] = {1};
+    static const int64_t dims[2] = {2, 3}, c_dims[1] = {3};
+    static const char *const names[] = {"y"};
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *text = rows[i].values;
+        vecq_error err = VECQ_ERROR_INIT;
+        model_build b;
+        lowered w;
+        char *end;
+
+        model_begin(&b, 8, 13);
+        model_formal_of(&b, ONNX_GRAPH_INPUT, "x", VECQ_DT_FLOAT, 2, dims);
+        model_output(&b, "y");
+        model_tensor(&b, "c", VECQ_DT_FLOAT, 1, c_dims, c, sizeof c);
+        model_tensor(&b, "one", VECQ_DT_FLOAT, 0, NULL, one, sizeof one);
+        for (k = 0; k < 3 && rows[i].nodes[k][0] != NULL; k++)
+            model_node(&b, rows[i].nodes[k][0], rows[i].nodes[k][1], rows[i].nodes[k][2]);
+        assert_ok(lower_run(&b, 2, dims, names, 1, &w, &err), &err);
+        assert_int_equal(w.outputs[0]->count, 6);
+        for (k = 0; k < 6; k++, text = end)
+            pr_close(rows[i].nodes[0][0], k, pr_value(&w.pr, w.outputs[0], k), strtod(text, &end), 0);
+        lowered_end(&w);
+    }
+}
+
+/* Integers: picked indices 1 1 1 in arithmetic with 7 -9 2. */
+static void test_integers(void **state)
+{
+    static const struct {
+        const char *nodes[2][3];
+        const char *values;
+    } rows[] = {
+        {{{"Add", "a i", "y"}}, "8 -8 3"},
+        {{{"Sub", "a i", "y"}}, "-6 10 -1"},
+        {{{"Add", "a i", "b"}, {"Div", "i b", "y"}}, "0 1 0"}, /* 7/8, -9/-8, 2/3 */
+        {{{"Mul", "a i", "b"}, {"ReduceSum", "b", "y"}}, "0"},
+        {{{"Mul", "a i", "b"}, {"ReduceMax", "b", "y"}}, "7"},
+        {{{"Add", "a i", "b"}, {"Equal", "b i", "y"}}, "0 0 0"},
+    };
+    static const int64_t dims[2] = {2, 3}, i_values[3] = {7, -9, 2};
+    static const char *const names[] = {"y"};
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *text = rows[i].values;
+        vecq_error err = VECQ_ERROR_INIT;
+        vecq_message *node;
+        model_build b;
+        lowered w;
+        char *end;
+
+        model_begin(&b, 8, 13);
+        model_formal_of(&b, ONNX_GRAPH_INPUT, "x", VECQ_DT_FLOAT, 2, dims);
+        model_output(&b, "y");
+        model_ints(&b, "i", 3, i_values);
+        assert_true(vecq_onnx_node_int(model_node(&b, "ArgMax", "x", "a"), "keepdims", 0));
+        for (k = 0; k < 2 && rows[i].nodes[k][0] != NULL; k++) {
+            node = model_node(&b, rows[i].nodes[k][0], rows[i].nodes[k][1], rows[i].nodes[k][2]);
+            if (strncmp(rows[i].nodes[k][0], "Reduce", 6) == 0)
+                assert_true(vecq_onnx_node_int(node, "keepdims", 0));
+        }
+        assert_ok(lower_run(&b, 2, dims, names, 1, &w, &err), &err);
+        assert_true(w.outputs[0]->dtype == (i == 5 ? VECQ_DT_BOOL : VECQ_DT_INT64));
+        for (k = 0; k < w.outputs[0]->count; k++, text = end)
+            pr_close(rows[i].nodes[0][0], k, pr_value(&w.pr, w.outputs[0], k), strtod(text, &end), 0);
+        assert_true(*text == '\0');
+        lowered_end(&w);
+    }
+}
+
+/* Nodes without the inputs they need are refused, whatever the operator. */
+static void test_missing_inputs(void **state)
+{
+    static const char *const names[] = {"y"};
+    static const int64_t dims[1] = {3};
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (k = 0; k < 2; k++) {
+            vecq_error err = VECQ_ERROR_INIT;
+            model_build b;
+            lowered w;
+
+            model_begin(&b, 8, cases[i].opset);
+            model_formal_of(&b, ONNX_GRAPH_INPUT, "x", VECQ_DT_FLOAT, 1, dims);
+            model_output(&b, "y");
+            model_node(&b, cases[i].op_type, k == 0 ? "" : "- x", "y");
+            assert_true(lower_run(&b, 1, dims, names, 1, &w, &err) != VECQ_OK);
+            lowered_end(&w);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_concat),
+        cmocka_unit_test(test_cases),    cmocka_unit_test(test_concat),         cmocka_unit_test(test_select),
+        cmocka_unit_test(test_integers), cmocka_unit_test(test_missing_inputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,6 +73,22 @@ static vecq_status build_gather(vecq_program *p, vecq_var *const *in, const void
     return vecq_program_op2(p, VECQ_OP_GATHER, "op", in[0], in[1], extra, sizeof(vecq_axis_params), out, err);
 }
 
+/* The larger of two, by a comparison. */
+static vecq_status build_where(vecq_program *p, vecq_var *const *in, const void *extra, vecq_var **out,
+                               size_t *n_out, vecq_error *err)
+{
+    static const vecq_compare_params less = {VECQ_COMPARE_LESS};
+    vecq_var *inputs[3] = {NULL, in[1], in[0]};
+    vecq_op *op;
+
+    (void)extra;
+    *n_out = 1;
+    VECQ_TRY(vecq_program_op2(p, VECQ_OP_COMPARE, "c", in[0], in[1], &less, sizeof less, &inputs[0], err));
+    VECQ_TRY(vecq_program_op(p, VECQ_OP_WHERE, "op", inputs, 3, NULL, 0, 0, &op, err));
+    out[0] = op->outputs[0];
+    return VECQ_OK;
+}
+
 /* Through float32 and back: the derivative of rounding counts as 1. */
 static vecq_status build_cast(vecq_program *p, vecq_var *const *in, const void *extra, vecq_var **out,
                               size_t *n_out, vecq_error *err)
@@ -97,89 +113,95 @@ static const vecq_slice_params slice_a = {
 static const vecq_slice_params slice_b = {.start = {0, 1}, .step = {1, 1}, .length = {3, 2}, .full = {3, 4}};
 static const vecq_slice_params slice_none = {.step = {1, 1}, .length = {0, 4}, .full = {3, 4}};
 
+#define IN(n, ...)                                                                                           \
+    {                                                                                                        \
+        .rank = n, .dims = { __VA_ARGS__ }                                                                   \
+    }
+
 static const gc_case cases[] = {
-    {.name = "Reshape", .n_inputs = 1, .inputs = {{2, {4, 6}}}, .build = build_reshape, .extra = &shape_a},
+    {.name = "Reshape", .n_inputs = 1, .inputs = {IN(2, 4, 6)}, .build = build_reshape, .extra = &shape_a},
     {.name = "Reshape to a scalar",
      .n_inputs = 1,
-     .inputs = {{3, {1, 1, 1}}},
+     .inputs = {IN(3, 1, 1, 1)},
      .build = build_reshape,
      .extra = &shape_scalar},
     {.name = "Transpose all",
      .n_inputs = 1,
-     .inputs = {{3, {2, 3, 4}}},
+     .inputs = {IN(3, 2, 3, 4)},
      .build = build_transpose,
      .extra = &perm_a},
     {.name = "Transpose inner",
      .n_inputs = 1,
-     .inputs = {{3, {2, 3, 4}}},
+     .inputs = {IN(3, 2, 3, 4)},
      .build = build_transpose,
      .extra = &perm_b},
     {.name = "Transpose four",
      .n_inputs = 1,
-     .inputs = {{4, {2, 3, 1, 4}}},
+     .inputs = {IN(4, 2, 3, 1, 4)},
      .build = build_transpose,
      .extra = &perm_c},
     {.name = "Concat 0",
      .n_inputs = 3,
-     .inputs = {{2, {1, 3}}, {2, {2, 3}}, {2, {4, 3}}},
+     .inputs = {IN(2, 1, 3), IN(2, 2, 3), IN(2, 4, 3)},
      .build = build_concat,
      .extra = &axis_0},
     {.name = "Concat 1",
      .n_inputs = 3,
-     .inputs = {{3, {2, 1, 3}}, {3, {2, 5, 3}}, {3, {2, 2, 3}}},
+     .inputs = {IN(3, 2, 1, 3), IN(3, 2, 5, 3), IN(3, 2, 2, 3)},
      .build = build_concat,
      .extra = &axis_1},
     {.name = "Concat with a constant",
      .n_inputs = 3,
-     .inputs = {{2, {2, 1}}, {2, {2, 5}, .is_fixed = 1}, {2, {2, 2}}},
+     .inputs = {IN(2, 2, 1), {.rank = 2, .dims = {2, 5}, .is_fixed = 1}, IN(2, 2, 2)},
      .build = build_concat,
      .extra = &axis_1},
-    {.name = "Split 1", .n_inputs = 1, .inputs = {{3, {2, 6, 2}}}, .build = build_split, .extra = &split_a},
-    {.name = "Split 0", .n_inputs = 1, .inputs = {{2, {4, 3}}}, .build = build_split, .extra = &split_b},
+    {.name = "Split 1", .n_inputs = 1, .inputs = {IN(3, 2, 6, 2)}, .build = build_split, .extra = &split_a},
+    {.name = "Split 0", .n_inputs = 1, .inputs = {IN(2, 4, 3)}, .build = build_split, .extra = &split_b},
     {.name = "Split one",
      .n_inputs = 1,
-     .inputs = {{3, {2, 3, 2}}},
+     .inputs = {IN(3, 2, 3, 2)},
      .build = build_split,
      .extra = &split_one},
-    {.name = "Slice", .n_inputs = 1, .inputs = {{3, {4, 3, 5}}}, .build = build_slice, .extra = &slice_a},
+    {.name = "Slice", .n_inputs = 1, .inputs = {IN(3, 4, 3, 5)}, .build = build_slice, .extra = &slice_a},
     {.name = "Slice columns",
      .n_inputs = 1,
-     .inputs = {{2, {3, 4}}},
+     .inputs = {IN(2, 3, 4)},
      .build = build_slice,
      .extra = &slice_b},
     {.name = "Slice nothing",
      .n_inputs = 1,
-     .inputs = {{2, {3, 4}}},
+     .inputs = {IN(2, 3, 4)},
      .build = build_slice,
      .extra = &slice_none},
     {.name = "SliceGrad",
      .n_inputs = 1,
-     .inputs = {{3, {2, 2, 3}}},
+     .inputs = {IN(3, 2, 2, 3)},
      .build = build_slice_grad,
      .extra = &slice_a},
     {.name = "Gather 0",
      .n_inputs = 2,
-     .inputs = {{2, {5, 3}}, {2, {4, 3}, .low = -5, .high = 5, .is_integer = 1}},
+     .inputs = {IN(2, 5, 3), {.rank = 2, .dims = {4, 3}, .low = -5, .high = 5, .is_integer = 1}},
      .build = build_gather,
      .extra = &axis_0},
     {.name = "Gather 1",
      .n_inputs = 2,
-     .inputs = {{3, {2, 4, 3}}, {1, {7}, .low = 0, .high = 4, .is_integer = 1}},
+     .inputs = {IN(3, 2, 4, 3), {.rank = 1, .dims = {7}, .low = 0, .high = 4, .is_integer = 1}},
      .build = build_gather,
      .extra = &axis_1},
     {.name = "Gather one",
      .n_inputs = 2,
-     .inputs = {{3, {2, 4, 70}}, {0, {0}, .low = 3, .high = 4, .is_integer = 1}},
+     .inputs = {IN(3, 2, 4, 70), {.rank = 0, .dims = {0}, .low = 3, .high = 4, .is_integer = 1}},
      .build = build_gather,
      .extra = &axis_1},
     {.name = "Gather last",
      .n_inputs = 2,
-     .inputs = {{3, {2, 2, 3}}, {1, {2}, .low = -3, .high = -1, .is_integer = 1}},
+     .inputs = {IN(3, 2, 2, 3), {.rank = 1, .dims = {2}, .low = -3, .high = -1, .is_integer = 1}},
      .build = build_gather,
      .extra = &axis_2},
+    {.name = "Where", .n_inputs = 2, .inputs = {IN(2, 4, 5), IN(2, 4, 5)}, .build = build_where},
     {.name = "Cast",
      .n_inputs = 1,
-     .inputs = {{2, {2, 3}}},
+     .inputs = {IN(2, 2, 3)},
      .build = build_cast,
      .tolerance = 1e-4,
      .step = 1e-2},

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Losses, softmax and dropout: gradients, values by their definitions, padding, refusals. */
+#include "vecq_test.h"
+
+#include "base/status.h"
+#include "fail_alloc.h"
 #include "gradient_check.h"
 #include "program_run.h"
 
@@ -311,6 +315,68 @@ static void test_refusals(void **state)
     refuse(VECQ_OP_DISTILL, VECQ_DT_FLOAT, "32", "32", cold, "a temperature of 0");
 }
 
+/* ---- failing allocations ---- */
+
+/* A classifier with most kinds of gradients, made, differentiated and run. */
+static vecq_status classifier(vecq_program *program, vecq_exec **exec, vecq_error *err)
+{
+    static const int64_t x_dims[2] = {2, 3}, w_dims[2] = {3, 4}, c_dims[1] = {4}, label_dims[1] = {2};
+    static const float data[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    static const int32_t label[2] = {1, -1};
+    const vecq_matmul_params product = {0, 0};
+    const vecq_unary_params unary = {0, 6};
+    const vecq_dropout_params dropout = {0.5, 0};
+    const vecq_axis_params axis = {.axis = 1};
+    const vecq_reduce_params rows = {.axes = {1}};
+    const vecq_loss_params smooth = {0.1, 1};
+    const vecq_exec_options options = {.threads = 1, .is_training = 1};
+    const vecq_run run = {.threads = 1};
+    vecq_var *in[4], *y, *z, *loss, *gradients[3];
+    vecq_op *op;
+
+    VECQ_TRY(vecq_program_input(program, "x", VECQ_DT_FLOAT, 2, x_dims, &in[0], err));
+    VECQ_TRY(vecq_program_input(program, "w", VECQ_DT_FLOAT, 2, w_dims, &in[1], err));
+    VECQ_TRY(vecq_program_input(program, "c", VECQ_DT_FLOAT, 1, c_dims, &in[2], err));
+    VECQ_TRY(vecq_program_input(program, "labels", VECQ_DT_INT32, 1, label_dims, &in[3], err));
+    VECQ_TRY(vecq_program_op(program, VECQ_OP_GEMM, "gemm", in, 3, &product, sizeof product, 0, &op, err));
+    y = op->outputs[0];
+    VECQ_TRY(vecq_program_op1(program, VECQ_OP_CLIP, "clip", y, &unary, sizeof unary, &y, err));
+    VECQ_TRY(vecq_program_op(program, VECQ_OP_DROPOUT, "drop", &y, 1, &dropout, sizeof dropout, 0, &op, err));
+    VECQ_TRY(vecq_program_op2(program, VECQ_OP_DIV, "div", op->outputs[0], in[2], NULL, 0, &y, err));
+    VECQ_TRY(vecq_program_op1(program, VECQ_OP_REDUCE_MEAN, "mean", y, &rows, sizeof rows, &z, err));
+    VECQ_TRY(vecq_program_op2(program, VECQ_OP_MAX, "max", y, z, NULL, 0, &y, err));
+    VECQ_TRY(vecq_program_op2(program, VECQ_OP_POW, "pow", y, in[2], NULL, 0, &y, err));
+    VECQ_TRY(vecq_program_op1(program, VECQ_OP_LOG_SOFTMAX, "soft", y, &axis, sizeof axis, &y, err));
+    VECQ_TRY(vecq_program_op2(program, VECQ_OP_CROSS_ENTROPY, "loss", y, in[3], &smooth, sizeof smooth, &loss,
+                              err));
+    VECQ_TRY(vecq_program_differentiate(program, loss, in, 3, gradients, err));
+    loss->is_output = 1;
+    VECQ_TRY(vecq_exec_create(program, &options, exec, err));
+    vecq_exec_bind(*exec, in[0], data);
+    vecq_exec_bind(*exec, in[1], data);
+    vecq_exec_bind(*exec, in[2], data);
+    vecq_exec_bind(*exec, in[3], label);
+    return vecq_exec_run(*exec, &run, err);
+}
+
+static vecq_status alloc_body(void *context, vecq_error *err)
+{
+    vecq_program program = {0};
+    vecq_exec *exec = NULL;
+    vecq_status status = classifier(&program, &exec, err);
+
+    (void)context;
+    vecq_exec_destroy(exec);
+    vecq_program_clear(&program);
+    return status;
+}
+
+static void test_alloc(void **state)
+{
+    (void)state;
+    assert_true(vecq_fail_every_alloc(alloc_body, NULL) > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_nan),
         cmocka_unit_test(test_bad_label),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_alloc),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -285,12 +285,12 @@ static void test_large(void **state)
         }
 }
 
-static fixture matrix_fixture(size_t rows, size_t cols, unsigned bits)
+/* (In place: the graph points into its document.) */
+static void matrix_fixture(fixture *f, size_t rows, size_t cols, unsigned bits)
 {
     model_build b;
     uint8_t *bytes;
     size_t n;
-    fixture f;
 
     model_begin(&b, 8, 17);
     model_input(&b, "x");
@@ -298,23 +298,24 @@ static fixture matrix_fixture(size_t rows, size_t cols, unsigned bits)
     model_matrix(&b, "w", (int64_t)rows, (int64_t)cols);
     model_node(&b, "MatMul", "x w", "y");
     bytes = model_bytes(&b, &n);
-    fixture_open(&f, bytes, n);
-    f.options.bits = bits;
-    fixture_plan(&f);
-    return f;
+    fixture_open(f, bytes, n);
+    f->options.bits = bits;
+    fixture_plan(f);
 }
 
 /* The ratio stays between searches while the weights move, and evaluation uses it. */
 static void test_search_every(void **state)
 {
-    fixture f = matrix_fixture(40, 6, 3);
-    vecq_plan_item *item = &f.plan.items[0];
+    fixture f;
+    vecq_plan_item *item;
     vecq_error err = VECQ_ERROR_INIT;
     vecq_slotted *lambdas;
     float before[6], *w;
     run_result train, eval;
     size_t i;
 
+    matrix_fixture(&f, 40, 6, 3);
+    item = &f.plan.items[0];
     (void)state;
     f.lowering.is_training = 1;
     f.lowering.search_every = 10;
@@ -356,8 +357,8 @@ static void test_search_every(void **state)
 /* Differentiates sum(r * wq) for w and the steps, and compares with the formula. */
 static void check_step_gradient(size_t rows, size_t cols, unsigned bits)
 {
-    fixture f = matrix_fixture(rows, cols, bits);
-    vecq_plan_item *item = &f.plan.items[0];
+    fixture f;
+    vecq_plan_item *item;
     vecq_error err = VECQ_ERROR_INIT;
     vecq_exec_options options = {.threads = 2, .is_training = 1};
     vecq_reduce_params reduce = {.axes = {1, 1}};
@@ -372,6 +373,8 @@ static void check_step_gradient(size_t rows, size_t cols, unsigned bits)
     size_t i, c;
     float *g;
 
+    matrix_fixture(&f, rows, cols, bits);
+    item = &f.plan.items[0];
     f.lowering.is_training = 1;
     f.lowering.learned_steps = 1;
     run_begin(&f, item, &r);
@@ -431,7 +434,7 @@ static void test_step_gradient(void **state)
 /* VecQ's own gradient is the identity. */
 static void test_straight_through(void **state)
 {
-    fixture f = matrix_fixture(20, 4, 2);
+    fixture f;
     vecq_error err = VECQ_ERROR_INIT;
     vecq_exec_options options = {.threads = 1, .is_training = 1};
     vecq_reduce_params reduce = {.axes = {1, 1}};
@@ -441,6 +444,7 @@ static void test_straight_through(void **state)
     run_result r;
     size_t i;
 
+    matrix_fixture(&f, 20, 4, 2);
     (void)state;
     f.lowering.is_training = 1;
     run_begin(&f, &f.plan.items[0], &r);
@@ -463,15 +467,18 @@ static void test_straight_through(void **state)
 /* Slices of zeros get a step that can be learned; steps below 0 count as next to nothing; NaN is an error. */
 static void test_steps_at_the_edge(void **state)
 {
-    fixture f = matrix_fixture(20, 4, 2);
-    vecq_plan_item *item = &f.plan.items[0];
-    float *w = weight_of(&f, item)->tensor.data, *steps;
+    fixture f;
+    vecq_plan_item *item;
+    float *w, *steps;
     vecq_run run = {.step = 1, .threads = 1};
     vecq_error err = VECQ_ERROR_INIT;
     const float *wq;
     run_result r;
     size_t i;
 
+    matrix_fixture(&f, 20, 4, 2);
+    item = &f.plan.items[0];
+    w = weight_of(&f, item)->tensor.data;
     (void)state;
     f.lowering.is_training = 1;
     f.lowering.learned_steps = 1;
@@ -531,8 +538,9 @@ static vecq_status alloc_body(void *context, vecq_error *err)
 
 static void test_alloc(void **state)
 {
-    fixture f = matrix_fixture(20, 4, 2);
+    fixture f;
 
+    matrix_fixture(&f, 20, 4, 2);
     (void)state;
     f.lowering.is_training = 1;
     vecq_fail_every_alloc(alloc_body, &f);
