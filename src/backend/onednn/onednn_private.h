@@ -132,6 +132,7 @@ VECQ_ONEDNN_PLAN(softmax);
 VECQ_ONEDNN_PLAN(softmax_grad);
 VECQ_ONEDNN_PLAN(concat);
 VECQ_ONEDNN_PLAN(slice);
+VECQ_ONEDNN_PLAN(flat);
 VECQ_ONEDNN_PLAN(lstm);
 VECQ_ONEDNN_PLAN(lstm_grad);
 
