@@ -19,7 +19,7 @@ _vecq_options()
         echo "-b --bits --json -h --help" ;;
     train)
         echo "-o --output --model --network --data --test -b --bits --act-bits --epochs --set --resume
-              --checkpoint --log --keys --networks -j --threads --json --cpu -q --quiet -h --help" ;;
+              --checkpoint --log --keys --networks --profile -j --threads --json --cpu -q --quiet -h --help" ;;
     eval)
         echo "--data --split --set -j --threads --json --cpu -q --quiet -h --help" ;;
     esac

@@ -95,6 +95,7 @@ complete -c vecq -n '__fish_seen_subcommand_from train' -l checkpoint -r -d 'fil
 complete -c vecq -n '__fish_seen_subcommand_from train' -l log -r -d 'JSON lines of the run'
 complete -c vecq -n '__fish_seen_subcommand_from train' -l keys -d 'list every setting'
 complete -c vecq -n '__fish_seen_subcommand_from train' -l networks -d 'list the built-in networks'
+complete -c vecq -n '__fish_seen_subcommand_from train' -l profile -d 'where the time of a step goes'
 complete -c vecq -n '__fish_seen_subcommand_from train' -s j -l threads -x -d 'threads to use'
 complete -c vecq -n '__fish_seen_subcommand_from train' -l json -d 'print JSON'
 complete -c vecq -n '__fish_seen_subcommand_from train' -l cpu -x -a "$levels" -d 'highest instruction set'

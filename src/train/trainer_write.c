@@ -74,6 +74,8 @@ static vecq_status evaluate_file(vecq_trainer *t, vecq_metrics *out, vecq_error 
         status = vecq_evaluator_run(evaluator, s->test_loader, NULL, NULL, out, err);
     vecq_evaluator_destroy(evaluator);
     vecq_model_close(model);
+    if (status != VECQ_OK)
+        vecq_error_prefix(err, "the written file %s", t->options->output);
     return status;
 }
 

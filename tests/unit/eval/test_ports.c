@@ -53,7 +53,8 @@ static const char *const relu[] = {"Relu", NULL};
 
 static vecq_dataset_info images(size_t channels, size_t height, size_t width)
 {
-    vecq_dataset_info info = {.kind = VECQ_DATASET_IMAGES, .channels = channels, .height = height, .width = width};
+    vecq_dataset_info info = {
+        .kind = VECQ_DATASET_IMAGES, .channels = channels, .height = height, .width = width};
 
     return info;
 }
@@ -302,7 +303,8 @@ static void test_fit(void **state)
         assert_ok(vecq_ports_fit(&ports, &info, &err), &err);
         for (k = 0; k < rows[i].rank; k++)
             assert_true(ports.dims[k] == rows[i].fitted[k]);
-        assert_int_equal(ports.channels * ports.height * ports.width, info.channels * info.height * info.width);
+        assert_int_equal(ports.channels * ports.height * ports.width,
+                         info.channels * info.height * info.width);
     }
 }
 
@@ -323,10 +325,10 @@ static void test_kinds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layouts),     cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_layouts),      cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_unfit_inputs), cmocka_unit_test(test_several_inputs),
-        cmocka_unit_test(test_activations), cmocka_unit_test(test_named_output),
-        cmocka_unit_test(test_fit),         cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_activations),  cmocka_unit_test(test_named_output),
+        cmocka_unit_test(test_fit),          cmocka_unit_test(test_kinds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

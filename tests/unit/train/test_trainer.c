@@ -55,8 +55,9 @@ static void test_learns(void **state)
         for (k = 0; k < 5; k++)
             settings[2 + k] = ways[i][k];
         r = tiny_ok(settings, NULL, 0);
-        settings[k = 2 + (size_t)(ways[i][1] == NULL ? 1 : ways[i][2] == NULL ? 2 : 3)] =
-            "train.limit_steps=1"; /* the last word */
+        settings[k = 2 + (size_t)(ways[i][1] == NULL   ? 1
+                                  : ways[i][2] == NULL ? 2
+                                                       : 3)] = "train.limit_steps=1"; /* the last word */
         settings[k + 1] = NULL;
         none = tiny_ok(settings, NULL, 0);
         if (r.test_accuracy < 0.9 || !(r.loss < 0.7 * none.loss) || r.test_samples != 60 || r.steps < 40)
@@ -114,10 +115,9 @@ static void test_frozen(void **state)
     assert_false(is_kept("before.ckpt", "after.ckpt", "store/w2"));
     assert_false(has_entry("after.ckpt", "optimizer/momentum/w1"));
     assert_true(has_entry("after.ckpt", "optimizer/momentum/w2"));
-    assert_non_null(strstr(tiny_fails(SETTINGS("model.file=plain.onnx", "train.freeze=*"), NULL, 0,
-                                      VECQ_ERR_VALUE)
-                               .message,
-                           "nothing to train"));
+    assert_non_null(strstr(
+        tiny_fails(SETTINGS("model.file=plain.onnx", "train.freeze=*"), NULL, 0, VECQ_ERR_VALUE).message,
+        "nothing to train"));
 }
 
 static void test_softmax_is_cut(void **state)
@@ -138,15 +138,16 @@ static void test_distillation(void **state)
     (void)state;
     /* All from the teacher: it is the student itself, so there is nothing to learn. */
     tiny_ok(SETTINGS("model.file=plain.onnx", "train.epochs=0"), "before.ckpt", 0);
-    tiny_ok(SETTINGS("model.file=plain.onnx", "train.epochs=1", "distill.teacher=self", "distill.labels=false"),
-            "self.ckpt", 0);
+    tiny_ok(
+        SETTINGS("model.file=plain.onnx", "train.epochs=1", "distill.teacher=self", "distill.labels=false"),
+        "self.ckpt", 0);
     assert_true(fabsf(stored("before.ckpt", "store/w1", 3) - stored("self.ckpt", "store/w1", 3)) < 1e-5f);
     /* Another student imitates it. */
-    r = tiny_ok(SETTINGS("model.network=lenet-300-100", "train.epochs=4", "distill.teacher=softmax.onnx"), NULL,
-                0);
+    r = tiny_ok(SETTINGS("model.network=lenet-300-100", "train.epochs=4", "distill.teacher=softmax.onnx"),
+                NULL, 0);
     assert_true(r.test_accuracy > 0.9);
-    assert_non_null(strstr(tiny_fails(SETTINGS("model.network=lenet-300-100", "distill.teacher=missing.onnx"), NULL,
-                                      0, VECQ_ERR_IO)
+    assert_non_null(strstr(tiny_fails(SETTINGS("model.network=lenet-300-100", "distill.teacher=missing.onnx"),
+                                      NULL, 0, VECQ_ERR_IO)
                                .message,
                            "missing.onnx"));
 }
@@ -272,10 +273,10 @@ static void test_holdout(void **state)
     tale t;
 
     (void)state;
-    t = tell(SETTINGS("model.network=lenet-300-100", "train.epochs=3", "data.holdout=60", "train.keep=best"), NULL,
-             NULL, &r);
+    t = tell(SETTINGS("model.network=lenet-300-100", "train.epochs=3", "data.holdout=60", "train.keep=best"),
+             NULL, NULL, &r);
     assert_int_equal(t.n_kind[VECQ_TRAIN_STEP], 24); /* 240 samples are left */
-    for (i = 0; i < t.n; i++) /* the test data only at the end */
+    for (i = 0; i < t.n; i++)                        /* the test data only at the end */
         if (t.kinds[i] == VECQ_TRAIN_EVALUATED)
             assert_string_equal(t.texts[i], i + 2 < t.n ? "held back" : "test");
     assert_int_equal(t.n_kind[VECQ_TRAIN_MESSAGE], 1);
@@ -285,9 +286,10 @@ static void test_holdout(void **state)
 /* The best weights are those that are judged: at a rate that destroys them, later ones are worse. */
 static void test_keep_best(void **state)
 {
-    const char *const settings[] = {"model.network=lenet-300-100", "data.holdout=60", "train.epochs=6",
-                                    "train.eval_every=2 steps",    "optimizer.lr=3",  "train.clip_grad_norm=5",
-                                    "schedule.name=constant",      "train.keep=last", NULL};
+    const char *const settings[] = {
+        "model.network=lenet-300-100", "data.holdout=60", "train.epochs=6",
+        "train.eval_every=2 steps",    "optimizer.lr=3",  "train.clip_grad_norm=5",
+        "schedule.name=constant",      "train.keep=last", NULL};
     const char *best[9];
     vecq_train_result last, kept;
 
@@ -315,17 +317,15 @@ static void test_interrupt(void **state)
 
     (void)state;
     options.event = stop_at_seven; /* once: it need not insist */
-    assert_int_equal(
-        tiny_run(SETTINGS("model.network=lenet-300-100", "train.epochs=2"), &options, &r, &err),
-        VECQ_ERR_CANCELLED);
+    assert_int_equal(tiny_run(SETTINGS("model.network=lenet-300-100", "train.epochs=2"), &options, &r, &err),
+                     VECQ_ERR_CANCELLED);
     assert_error(&err, VECQ_ERR_CANCELLED, "after step 7", "--resume");
     assert_int_equal(r.steps, 7);
     assert_true(access("stopped.ckpt", R_OK) == 0);
     options.checkpoint = NULL;
     memset(&err, 0, sizeof err);
-    assert_int_equal(
-        tiny_run(SETTINGS("model.network=lenet-300-100", "train.epochs=2"), &options, &r, &err),
-        VECQ_ERR_CANCELLED);
+    assert_int_equal(tiny_run(SETTINGS("model.network=lenet-300-100", "train.epochs=2"), &options, &r, &err),
+                     VECQ_ERR_CANCELLED);
     assert_null(strstr(err.message, "--resume"));
 }
 
@@ -374,7 +374,9 @@ static void test_refused(void **state)
         {{"model.file=plain.onnx", "train.batch=301"}, {"301", "300"}, VECQ_ERR_VALUE},
         {{"model.network=lenet-300-100", "model.classes=2"}, {"2 classes", "3"}, VECQ_ERR_VALUE},
         {{"model.network=lenet-300-100", "data.classes=a,b"}, {"data.classes", "3 classes"}, VECQ_ERR_VALUE},
-        {{"model.network=lenet-300-100", "precision=bf16", "backend=auto"}, {"bf16", NULL}, VECQ_ERR_UNSUPPORTED},
+        {{"model.network=lenet-300-100", "precision=bf16", "backend=auto"},
+         {"bf16", NULL},
+         VECQ_ERR_UNSUPPORTED},
         {{"model.file=plain.onnx", "quantize.bits=2", "quantize.include=zzz"},
          {"no weight is selected", NULL},
          VECQ_ERR_VALUE},
@@ -431,6 +433,48 @@ static void test_full_disk(void **state)
     tiny_ok(settings, "disk.ckpt", 1); /* finished, whole */
 }
 
+/* ---- the file ---- */
+
+/* What is written is what was evaluated: loaded again, and by an evaluation that knows nothing but the file.
+ */
+static void test_file(void **state)
+{
+    static const char *const ways[][6] = {
+        {"quantize.bits=0"},
+        {"quantize.bits=3", "data.mean=0.4", "data.std=0.3"},
+        {"quantize.bits=2", "quantize.act_bits=4", "data.normalize=measured"},
+        {"quantize.bits=4", "quantize.lsq=true", "average.ema=0.9"},
+        {"quantize.bits=3", "quantize.lambda=search", "quantize.biases=true", "data.scale=1/128"},
+        {"quantize.bits=4", "quantize.format=qdq", "train.bn_reestimate=5", "average.swa=1"},
+        {"quantize.bits=3", "data.holdout=60", "train.keep=best", "train.eval_every=3 steps",
+         "average.ema=0.8"},
+    };
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const char *settings[10] = {"model.file=norm.onnx", "train.epochs=2", "data.workers=0"};
+        vecq_train_options options = tiny_options(NULL, 0);
+        vecq_error err = VECQ_ERROR_INIT;
+        vecq_recipe *plain;
+        vecq_train_result r;
+        vecq_eval_result e;
+
+        for (k = 0; k < 6; k++)
+            settings[3 + k] = ways[i][k];
+        options.output = "out.onnx";
+        assert_ok(tiny_run(settings, &options, &r, &err), &err);
+        if (r.file_accuracy != r.test_accuracy || r.file_bytes == 0)
+            fail_msg("%s: the file has %g, not %g", ways[i][0], r.file_accuracy, r.test_accuracy);
+        plain = tiny_recipe(SETTINGS("threads=1"));
+        assert_ok(vecq_evaluate("out.onnx", plain, 2, NULL, NULL, &e, &err), &err);
+        if (e.accuracy != r.test_accuracy || fabs(e.loss - r.test_loss) > 1e-5 * (1 + r.test_loss))
+            fail_msg("%s: evaluated %g, loss %g, not %g, %g", ways[i][0], e.accuracy, e.loss, r.test_accuracy,
+                     r.test_loss);
+        vecq_recipe_free(plain);
+    }
+}
+
 /* ---- memory ---- */
 
 static vecq_status small_run(void *context, vecq_error *err)
@@ -442,6 +486,7 @@ static vecq_status small_run(void *context, vecq_error *err)
     size_t i;
 
     options.log = "small.jsonl";
+    options.output = "small.onnx";
     for (i = 0; settings[i] != NULL && status == VECQ_OK; i++)
         status = vecq_recipe_set(recipe, settings[i], err);
     if (status == VECQ_OK)
@@ -452,16 +497,26 @@ static vecq_status small_run(void *context, vecq_error *err)
 
 static void test_memory(void **state)
 {
-    const char *const rich[] = {"model.file=norm.onnx",   "data.train=idx:few",
-                                "train.batch=3",          "threads=1",
-                                "backend=ref",            "data.workers=0",
-                                "data.holdout=3",         "train.keep=best",
-                                "train.epochs=1",         "train.eval_every=2 steps",
-                                "quantize.bits=2",        "quantize.gradual=[3@0, 2@0.67]",
-                                "quantize.act_bits=4",    "quantize.lsq=true",
-                                "average.ema=0.5",        "optimizer.name=adam",
-                                "distill.teacher=self",   "train.bn_reestimate=1",
-                                "train.checkpoint_every=2 steps", NULL};
+    const char *const rich[] = {"model.file=norm.onnx",
+                                "data.train=idx:few",
+                                "train.batch=3",
+                                "threads=1",
+                                "backend=ref",
+                                "data.workers=0",
+                                "data.holdout=3",
+                                "train.keep=best",
+                                "train.epochs=1",
+                                "train.eval_every=2 steps",
+                                "quantize.bits=2",
+                                "quantize.gradual=[3@0, 2@0.67]",
+                                "quantize.act_bits=4",
+                                "quantize.lsq=true",
+                                "average.ema=0.5",
+                                "optimizer.name=adam",
+                                "distill.teacher=self",
+                                "train.bn_reestimate=1",
+                                "train.checkpoint_every=2 steps",
+                                NULL};
     size_t n;
 
     (void)state;
@@ -473,21 +528,14 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),
-        cmocka_unit_test(test_frozen),
-        cmocka_unit_test(test_softmax_is_cut),
-        cmocka_unit_test(test_distillation),
-        cmocka_unit_test(test_batch_norm),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_events),
-        cmocka_unit_test(test_holdout),
-        cmocka_unit_test(test_keep_best),
-        cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_diverges),
-        cmocka_unit_test(test_no_gradient),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_checkpoint_cannot_be_written),
-        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_learns),         cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_softmax_is_cut), cmocka_unit_test(test_distillation),
+        cmocka_unit_test(test_batch_norm),     cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_events),         cmocka_unit_test(test_holdout),
+        cmocka_unit_test(test_keep_best),      cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_diverges),       cmocka_unit_test(test_no_gradient),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_checkpoint_cannot_be_written),
+        cmocka_unit_test(test_full_disk),      cmocka_unit_test(test_file),
         cmocka_unit_test(test_memory),
     };
 

@@ -8,8 +8,8 @@
 
 #include "unit/train/tiny_training.h"
 
-/* Much that has state: momenta, averages, best weights, stages with steps of their own, searched lambdas, scales of
- * activations, statistics of batch norm, augmentation. */
+/* Much that has state: momenta, averages, best weights, stages with steps of their own, searched lambdas,
+ * scales of activations, statistics of batch norm, augmentation. */
 #define EVERYTHING                                                                                           \
     "model.file=norm.onnx", "train.epochs=5", "data.holdout=60", "train.keep=best",                          \
         "train.eval_every=4 steps", "train.checkpoint_every=6 steps", "optimizer.name=adam",                 \
@@ -18,10 +18,14 @@
         "train.bn_reestimate=3", "schedule.warmup=0.5"
 
 static const char *const everything[] = {EVERYTHING, NULL};
-static const char *const searching[] = {
-    "model.network=lenet-300-100", "train.epochs=3",        "quantize.bits=3",
-    "quantize.lambda=search",      "quantize.search_every=7", "train.checkpoint_every=1 epoch",
-    "average.swa=1.5",             NULL};
+static const char *const searching[] = {"model.network=lenet-300-100",
+                                        "train.epochs=3",
+                                        "quantize.bits=3",
+                                        "quantize.lambda=search",
+                                        "quantize.search_every=7",
+                                        "train.checkpoint_every=1 epoch",
+                                        "average.swa=1.5",
+                                        NULL};
 
 static int set_up(void **state)
 {
@@ -70,15 +74,17 @@ static void expect_same(const char *a, const char *b, const char *when)
 /* Whatever event a run is stopped at, before, between and after evaluations, messages and checkpoints. */
 static void stop_everywhere(const char *const *settings)
 {
-    static const vecq_train_event_kind kinds[] = {VECQ_TRAIN_STEP, VECQ_TRAIN_EVALUATING, VECQ_TRAIN_EVALUATED,
-                                                  VECQ_TRAIN_CHECKPOINT, VECQ_TRAIN_MESSAGE};
+    static const vecq_train_event_kind kinds[] = {VECQ_TRAIN_STEP, VECQ_TRAIN_EVALUATING,
+                                                  VECQ_TRAIN_EVALUATED, VECQ_TRAIN_CHECKPOINT,
+                                                  VECQ_TRAIN_MESSAGE};
     vecq_train_result whole = tiny_ok(settings, "whole.ckpt", 0), rest;
     char when[64];
     unsigned nth;
     size_t k;
 
     for (k = 0; k < sizeof kinds / sizeof *kinds; k++)
-        for (nth = 1; nth < 60; nth += kinds[k] == VECQ_TRAIN_STEP || kinds[k] == VECQ_TRAIN_EVALUATING ? 3 : 1) {
+        for (nth = 1; nth < 60;
+             nth += kinds[k] == VECQ_TRAIN_STEP || kinds[k] == VECQ_TRAIN_EVALUATING ? 3 : 1) {
             int ended;
 
             remove("part.ckpt");
@@ -227,11 +233,11 @@ static void test_other_settings(void **state)
 {
     static const struct {
         const char *setting, *word;
-    } rows[] = {{"optimizer.lr=0.004", "lr"},          {"seed=5", "seed"},
-                {"quantize.bits=3", "bits"},           {"train.batch=20", "batch"},
-                {"optimizer.name=sgd", "name"},        {"train.epochs=9", "epochs"},
-                {"average.ema=0.5", "ema"},            {"train.freeze=w1", "freeze"},
-                {"data.mean=0.5", "mean"},             {"augment.flip=true", "flip"}};
+    } rows[] = {{"optimizer.lr=0.004", "lr"},   {"seed=5", "seed"},
+                {"quantize.bits=3", "bits"},    {"train.batch=20", "batch"},
+                {"optimizer.name=sgd", "name"}, {"train.epochs=9", "epochs"},
+                {"average.ema=0.5", "ema"},     {"train.freeze=w1", "freeze"},
+                {"data.mean=0.5", "mean"},      {"augment.flip=true", "flip"}};
     size_t i;
 
     (void)state;
@@ -245,8 +251,13 @@ static void test_other_settings(void **state)
         assert_error(&err, VECQ_ERR_VALUE, "other settings", "--resume");
     }
     { /* what changes nothing is free */
-        const char *const settings[] = {EVERYTHING, "threads=2", "data.workers=0", "train.log_every=3 steps",
-                                        "train.checkpoint_every=1 epoch", "train.eval_batch=7", NULL};
+        const char *const settings[] = {EVERYTHING,
+                                        "threads=2",
+                                        "data.workers=0",
+                                        "train.log_every=3 steps",
+                                        "train.checkpoint_every=1 epoch",
+                                        "train.eval_batch=7",
+                                        NULL};
 
         tiny_ok(everything, "whole.ckpt", 0);
         tiny_ok(settings, "part.ckpt", 1);
@@ -312,10 +323,10 @@ static void test_foreign_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stop),           cmocka_unit_test(test_stop_searching),
-        cmocka_unit_test(test_limit),          cmocka_unit_test(test_finished),
-        cmocka_unit_test(test_killed),         cmocka_unit_test(test_other_settings),
-        cmocka_unit_test(test_damaged),        cmocka_unit_test(test_foreign_log),
+        cmocka_unit_test(test_stop),    cmocka_unit_test(test_stop_searching),
+        cmocka_unit_test(test_limit),   cmocka_unit_test(test_finished),
+        cmocka_unit_test(test_killed),  cmocka_unit_test(test_other_settings),
+        cmocka_unit_test(test_damaged), cmocka_unit_test(test_foreign_log),
     };
 
     return cmocka_run_group_tests(tests, set_up, temp_folder_leave);

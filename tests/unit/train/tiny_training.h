@@ -131,9 +131,9 @@ static inline void tiny_model(const char *path, tiny_kind kind, int64_t hidden)
 /* A recipe of these settings (NULL ends them) on top of what all tests have. */
 static inline vecq_recipe *tiny_recipe(const char *const *settings)
 {
-    static const char *const base[] = {"data.train=idx:data", "train.batch=30",       "threads=1",
-                                       "backend=ref",         "train.log_every=1 step", "optimizer.lr=0.05",
-                                       NULL};
+    static const char *const base[] = {
+        "data.train=idx:data",    "train.batch=30",    "threads=1", "backend=ref",
+        "train.log_every=1 step", "optimizer.lr=0.05", NULL};
     const char *const *lists[2] = {base, settings};
     vecq_error err = VECQ_ERROR_INIT;
     vecq_recipe *recipe;
