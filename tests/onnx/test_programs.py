@@ -26,7 +26,7 @@ SMALL = 0.05  # outputs that are all smaller (probabilities of nothing) are meas
 # end of the name: another tolerance, and why
 TOLERANCES = {
     "audio/basic_pitch_nmp.onnx": 5e-4,  # a logarithm of small values: the runtime differs from itself by 7e-5
-    "image/candy.onnx": 1e-4,  # normalizes images that are nearly constant; the sums of ours are in double
+    "image/candy.onnx": 5e-4,  # normalizes images that are nearly constant: sums in double, Winograd convolutions
     "imagenet/SqueezeNet_fp16.onnx": 2e-3,  # the runtime computes in float16
 }
 # end of the name: words of the refusal, as declared, and with a batch of three
