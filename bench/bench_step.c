@@ -291,7 +291,9 @@ static vecq_status measure(net_program *p, const step_net *net, const options *o
         direct[i] = bench_seconds() - start;
 #endif
     }
-    seconds = bench_median(ours, o->runs);
+    seconds = bench_median(ours, o->runs); /* sorts: [0] is the best */
+    bench_median(alone, o->runs);
+    bench_median(direct, o->runs);
     printf("%s, batch %d, %u threads, %zu runs, loss %.4f\n", net->name, o->batch > 0 ? o->batch : net->batch,
            o->threads, o->runs, (double)*(const float *)vecq_exec_data(p->exec, p->loss));
     printf("  our step          %9.2f ms  (best %.2f)  %7.1f GFLOP/s", 1e3 * seconds, 1e3 * ours[0],

@@ -308,7 +308,7 @@ static void add_norm(step_alone *a, state *s)
     put(c, DNNL_ARG_VARIANCE, variance);
     put(c, DNNL_ARG_DIFF_SCALE, argument(a, back, DNNL_ARG_DIFF_SCALE));
     put(c, DNNL_ARG_DIFF_SHIFT, argument(a, back, DNNL_ARG_DIFF_SHIFT));
-    if (VECQ_DNNL_NORM_BACKWARD_SHIFT)
+    if (vecq_dnnl_norm_asks_shift())
         put(c, DNNL_ARG_SHIFT, shift);
     finish(a, c, GROUP_NORM, back);
 }

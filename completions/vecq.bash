@@ -17,6 +17,11 @@ _vecq_options()
               --layer --per-layer --json --csv -j --threads --cpu -q --quiet -h --help" ;;
     template)
         echo "-b --bits --json -h --help" ;;
+    train)
+        echo "-o --output --model --network --data --test -b --bits --act-bits --epochs --set --resume
+              --checkpoint --log --keys --networks --profile -j --threads --json --cpu -q --quiet -h --help" ;;
+    eval)
+        echo "--data --split --set -j --threads --json --cpu -q --quiet -h --help" ;;
     esac
 }
 
@@ -32,7 +37,11 @@ _vecq_values()
     --preset) echo paper ;;
     --external-data) echo auto yes no ;;
     --cpu) echo ref avx2 avx512 neon ;;
-    -j|--threads|--layer|--include|--exclude|--gaussian|--laplace|--student|--samples|--seed) ;;
+    --act-bits) echo 1 2 3 4 5 6 7 8 ;;
+    --network) vecq train --networks 2>/dev/null | while read -r name _; do echo "$name"; done ;;
+    --data|--test) echo idx: cifar10: images: text: ;;
+    --split) echo test validation train ;;
+    --epochs|--set|-j|--threads|--layer|--include|--exclude|--gaussian|--laplace|--student|--samples|--seed) ;;
     *) return 1 ;;
     esac
 }
@@ -40,7 +49,7 @@ _vecq_values()
 _vecq()
 {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} values
-    local commands="quantize unpack inspect compare template help"
+    local commands="quantize unpack inspect compare template train eval help"
 
     COMPREPLY=()
     if [ "$word" = = ]; then # "--lambda=": bash takes the words apart at the sign

@@ -27,6 +27,7 @@ typedef struct bc_input {
     int64_t dims[6];
     double low, high; /* uniform values; both 0: (-1, 1) */
     int is_fixed;     /* no gradient is asked for */
+    int is_single;    /* float32 in the double program too */
     int is_integer;   /* int32 in [low, high) (fixed) */
     int is_quarters;  /* multiples of 1/4: products and short sums are exact, ties happen */
 } bc_input;
@@ -91,7 +92,10 @@ static inline vecq_var *bc_tensor(bc_state *s, const bc_case *c, const char *nam
     vecq_tensor tensor;
     vecq_var *var = NULL;
 
-    bc_must(vecq_tensor_create(in->is_integer ? VECQ_DT_INT32 : dtype, in->rank, in->dims, &tensor, &err),
+    bc_must(vecq_tensor_create(in->is_integer  ? VECQ_DT_INT32
+                               : in->is_single ? VECQ_DT_FLOAT
+                                               : dtype,
+                               in->rank, in->dims, &tensor, &err),
             &err, c->name);
     bc_fill(&tensor, in, rng, is_absolute);
     bc_must(vecq_store_add(&s->store, name, NULL, &tensor, &slotted, &err), &err, c->name);
@@ -173,6 +177,11 @@ static inline void bc_clear(bc_state *s)
     vecq_store_clear(&s->store);
 }
 
+static inline double bc_value(const vecq_var *var, const void *data, size_t k)
+{
+    return var->dtype == VECQ_DT_DOUBLE ? ((const double *)data)[k] : (double)((const float *)data)[k];
+}
+
 static inline void bc_compare(const bc_case *c, const bc_state *truth, const bc_state *magnitude,
                               const bc_state *got, const char *label)
 {
@@ -180,21 +189,22 @@ static inline void bc_compare(const bc_case *c, const bc_state *truth, const bc_
     size_t i, k;
 
     for (i = 0; i < truth->n_out; i++) {
-        const double *t = vecq_exec_data(truth->exec, truth->out[i]);
-        const double *m = vecq_exec_data(magnitude->exec, magnitude->out[i]);
+        const void *t_data = vecq_exec_data(truth->exec, truth->out[i]);
+        const void *m_data = vecq_exec_data(magnitude->exec, magnitude->out[i]);
         const float *g = vecq_exec_data(got->exec, got->out[i]);
         double largest = 0;
 
         assert_non_null(g);
         for (k = 0; k < truth->out[i]->count; k++)
-            largest = fmax(largest, fabs(t[k]));
+            largest = fmax(largest, fabs(bc_value(truth->out[i], t_data, k)));
         for (k = 0; k < truth->out[i]->count; k++) {
-            double size = c->relative_to_largest ? largest : fmax(fabs(t[k]), fabs(m[k]));
+            double t = bc_value(truth->out[i], t_data, k), m = bc_value(magnitude->out[i], m_data, k);
+            double size = c->relative_to_largest ? largest : fmax(fabs(t), fabs(m));
             double bound = slack * FLT_EPSILON * (terms + 4) * size + FLT_MIN;
 
-            if (!(fabs((double)g[k] - t[k]) <= bound))
+            if (!(fabs((double)g[k] - t) <= bound))
                 fail_msg("%s (%s): output %zu, element %zu of %zu: %.9g, should be %.9g +- %.3g", c->name,
-                         label, i, k, truth->out[i]->count, (double)g[k], t[k], bound);
+                         label, i, k, truth->out[i]->count, (double)g[k], t, bound);
         }
     }
 }

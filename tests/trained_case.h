@@ -77,6 +77,7 @@ static inline uint8_t *case_make(const trained_case *c, size_t *n)
     model_build b;
 
     model_begin(&b, c->ir, c->opset);
+    assert_true(vecq_message_insert_string(b.graph, SIZE_MAX, ONNX_GRAPH_NAME, c->name));
     if (c->is_recurrent)
         case_make_recurrent(&b);
     else
@@ -229,7 +230,7 @@ static const trained_case trained_cases[] = {
     {"steps", 0, 8, 17, 2, VECQ_FORMAT_PACKED, VECQ_PER_CHANNEL, VECQ_LAMBDA_TEMPLATE, 1, 1, 8},
     {"steps_qdq", 0, 8, 17, 4, VECQ_FORMAT_QDQ, VECQ_PER_TENSOR, VECQ_LAMBDA_TEMPLATE, 1, 0, 4},
     {"one_bit", 0, 8, 13, 1, VECQ_FORMAT_PACKED, VECQ_PER_TENSOR, VECQ_LAMBDA_TABLE, 0, 0, 2},
-    {"activations", 0, 8, 21, 0, VECQ_FORMAT_FLOAT, VECQ_PER_TENSOR, VECQ_LAMBDA_TABLE, 0, 0, 8},
+    {"activations", 0, 10, 21, 0, VECQ_FORMAT_FLOAT, VECQ_PER_TENSOR, VECQ_LAMBDA_TABLE, 0, 0, 8},
     {"opset10", 0, 5, 10, 0, VECQ_FORMAT_FLOAT, VECQ_PER_TENSOR, VECQ_LAMBDA_TABLE, 0, 0, 6},
     {"lstm", 1, 8, 17, 2, VECQ_FORMAT_PACKED, VECQ_PER_TENSOR, VECQ_LAMBDA_TABLE, 0, 1, 8},
     {"lstm_qdq", 1, 8, 17, 4, VECQ_FORMAT_QDQ, VECQ_PER_TENSOR, VECQ_LAMBDA_SEARCH, 0, 0, 8},

@@ -243,7 +243,8 @@ static vecq_status check_finite(const vecq_exec *exec, const vecq_plan_step *ste
     const void *data;
     size_t i;
 
-    if (var == NULL || !vecq_var_is_float(var) || (var->n_uses == 0 && !var->is_output))
+    if (var == NULL || !vecq_var_is_float(var) || (var->n_uses == 0 && !var->is_output) ||
+        !exec->planner.vars[var->index].is_made) /* part of a fused step */
         return VECQ_OK;
     data = slot_memory(exec, exec->planner.vars[var->index].slot);
     for (i = 0; i < var->count; i++) {

@@ -48,7 +48,10 @@ typedef struct vecq_lower {
     vecq_store *store;
     vecq_ir *ir;
     const vecq_lower_options *options;
-    int64_t batch; /* leading dimension that was chosen for an input whose model says "any" or 1; else 0 */
+    /* Leading dimension that was chosen for an input whose model says "any" or 1; else 0. Constant shapes,
+     * parts of a Concat and recurrent states that keep a batch of one follow it (ops/op_reshape.c,
+     * op_concat.c, recurrent.c). */
+    int64_t batch;
     vecq_fold_budget budget;
     uint64_t n_dropouts;
 } vecq_lower;

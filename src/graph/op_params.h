@@ -26,7 +26,7 @@ typedef struct vecq_pool_params {
     int64_t kernel[VECQ_SPATIAL_MAX], stride[VECQ_SPATIAL_MAX], dilation[VECQ_SPATIAL_MAX];
     int64_t pad_begin[VECQ_SPATIAL_MAX], pad_end[VECQ_SPATIAL_MAX];
     int ceil_mode;   /* output size rounded up; windows that would begin in the end padding are left out */
-    int include_pad; /* AveragePool: divide by the whole window */
+    int include_pad; /* AveragePool: padding counts, but not what a last window has beyond it */
 } vecq_pool_params;
 
 typedef struct vecq_norm_params {

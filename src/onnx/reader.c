@@ -78,80 +78,6 @@ static vecq_status value_use(vecq_reader *r, vecq_value *value, vecq_node *node,
     return VECQ_OK;
 }
 
-/* One dimension: -1 unless it is a number that is not negative. */
-static vecq_status read_dim(vecq_reader *r, vecq_span bytes, int64_t *dim)
-{
-    vecq_wire_field f;
-
-    *dim = -1;
-    for (;;) {
-        VECQ_TRY(vecq_wire_next(&bytes, &f, r->err));
-        if (f.number == 0)
-            return VECQ_OK;
-        if (f.number == ONNX_DIM_VALUE && f.type == VECQ_WIRE_VARINT)
-            *dim = f.scalar <= INT64_MAX ? (int64_t)f.scalar : -1;
-        else if (f.number == ONNX_DIM_PARAM)
-            *dim = -1;
-    }
-}
-
-static vecq_status read_shape(vecq_reader *r, vecq_span bytes, vecq_value *value)
-{
-    vecq_wire_field f;
-
-    value->rank = 0;
-    value->is_typed = 1;
-    for (;;) {
-        VECQ_TRY(vecq_wire_next(&bytes, &f, r->err));
-        if (f.number == 0)
-            return VECQ_OK;
-        if (f.number != ONNX_SHAPE_DIM || f.type != VECQ_WIRE_BYTES || !value->is_typed)
-            continue;
-        if (value->rank == VECQ_MAX_RANK) {
-            value->rank = 0;
-            value->is_typed = 0;
-        } else {
-            VECQ_TRY(read_dim(r, f.payload, &value->dims[value->rank++]));
-        }
-    }
-}
-
-/* The declared type of a tensor. Of several occurrences of a field the last one counts. */
-static vecq_status read_type(vecq_reader *r, vecq_span info, vecq_value *value)
-{
-    static const uint32_t path[] = {ONNX_VALUE_INFO_TYPE, ONNX_TYPE_TENSOR};
-    vecq_span bytes = info;
-    vecq_wire_field f;
-    size_t i;
-
-    for (i = 0; i < sizeof path / sizeof *path; i++) {
-        vecq_span rest = bytes;
-
-        memset(&bytes, 0, sizeof bytes);
-        for (;;) {
-            VECQ_TRY(vecq_wire_next(&rest, &f, r->err));
-            if (f.number == 0)
-                break;
-            if (f.number == path[i] && f.type == VECQ_WIRE_BYTES)
-                bytes = f.payload;
-        }
-    }
-    for (;;) {
-        VECQ_TRY(vecq_wire_next(&bytes, &f, r->err));
-        if (f.number == 0)
-            break;
-        if (f.number == ONNX_TYPE_TENSOR_ELEM_TYPE && f.type == VECQ_WIRE_VARINT)
-            value->dtype = f.scalar < VECQ_DT_COUNT ? (vecq_dtype)f.scalar : VECQ_DT_UNDEFINED;
-        else if (f.number == ONNX_TYPE_TENSOR_SHAPE && f.type == VECQ_WIRE_BYTES)
-            VECQ_TRY(read_shape(r, f.payload, value));
-    }
-    if (value->dtype == VECQ_DT_UNDEFINED) {
-        value->is_typed = 0;
-        value->rank = 0;
-    }
-    return VECQ_OK;
-}
-
 /* Names of ValueInfoProto fields (graphs) or plain strings (functions). */
 static vecq_status read_formals(vecq_reader *r, vecq_message *message, uint32_t number, vecq_graph *graph,
                                 vecq_reader_list *values, int is_input)
@@ -191,7 +117,7 @@ static vecq_status read_formals(vecq_reader *r, vecq_message *message, uint32_t 
                 value->is_graph_output = 1;
         }
         if (status == VECQ_OK && value != NULL && !value->is_typed && graph->kind != VECQ_GRAPH_FUNCTION)
-            status = read_type(r, info, value);
+            status = vecq_reader_type(r, info, value);
         if (status == VECQ_OK && value != NULL)
             status = vecq_reader_add(r, &formals, value);
     }

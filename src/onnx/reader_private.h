@@ -31,6 +31,8 @@ vecq_status vecq_reader_field_string(vecq_reader *r, const vecq_message *message
 /* The TensorProto in field `field` of `parent` (for a Constant: the attribute's field of the node). */
 vecq_status vecq_reader_tensor(vecq_reader *r, vecq_message *parent, size_t field, vecq_span bytes,
                                vecq_const **out);
+/* Type and shape of a value from its ValueInfoProto. */
+vecq_status vecq_reader_type(vecq_reader *r, vecq_span info, vecq_value *value);
 /* Attribute in field `at` of a node's message. */
 vecq_status vecq_reader_attr(vecq_reader *r, vecq_message *node_message, size_t at, vecq_node *node,
                              vecq_attr *attr);

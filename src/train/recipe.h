@@ -265,7 +265,8 @@ vecq_status vecq_recipe_parse(const void *bytes, size_t n, const char *name, vec
  * which have commas of their own, are one or YAML's list. An empty value of a text or list empties it. On
  * failure the recipe is as it was.
  */
-vecq_status vecq_recipe_set(vecq_recipe *recipe, const char *assignment, vecq_error *err);
+/* public: vecq/train.h */
+VECQ_API vecq_status vecq_recipe_set(vecq_recipe *recipe, const char *assignment, vecq_error *err);
 
 /* Gives a key ("section.key") the value that it has in another recipe. */
 vecq_status vecq_recipe_copy_key(vecq_recipe *recipe, const vecq_recipe *from, const char *path,

@@ -397,9 +397,9 @@ static vecq_status finish(vecq_trainer *t, vecq_train_result *result, vecq_error
         VECQ_TRY(vecq_trainer_restore_best(t, err));
     }
     VECQ_TRY(reestimate(t, err));
-    vecq_average_swap(&t->average);
+    vecq_average_swap(&t->average); /* for good: what is judged and written from here on */
+    vecq_average_clear(&t->average);
     vecq_trained_round(&s->store, &s->plan);
-    vecq_average_swap(&t->average);
     if (s->holdout_loader != NULL) {
         VECQ_TRY(evaluate(t, s->holdout_loader, "held back", &m, err));
         result->holdout_accuracy = vecq_metrics_accuracy(&m);
@@ -408,7 +408,6 @@ static vecq_status finish(vecq_trainer *t, vecq_train_result *result, vecq_error
     result->test_accuracy = vecq_metrics_accuracy(&m);
     result->test_loss = vecq_metrics_loss(&m);
     result->test_samples = m.n;
-    vecq_average_swap(&t->average); /* for good: what is written */
     if (t->options->output != NULL)
         VECQ_TRY(vecq_trainer_write(t, &m, result, err));
     return VECQ_OK;

@@ -60,8 +60,9 @@ run() { # NAME COMMAND...: build a program, run it, see what it was linked to
     static=$(pkg-config --static --libs vecq | sed "s|-L$libdir|-L$work/only-static|; s|-L[^ ]*/\.\./\.\./lib[^ ]*|-L$work/only-static|")
     run "C, static" "$CC" -std=c17 $flags "$here/use.c" -o "$work/program" $(pkg-config --cflags vecq) $static
     run "C++, static" "$CXX" -std=c++11 $flags -x c++ "$here/use.c" -o "$work/program" $(pkg-config --cflags vecq) -x none $static
-    case $("$CC" --version) in
+    case $("$CC" --version),$static in
     *clang*) ;; # libomp has no archive
+    *-ldnnl*) echo "install: nothing is all static with oneDNN, which Debian has no archive of" ;;
     *) run "C, all static" "$CC" -static -std=c17 $flags "$here/use.c" -o "$work/program" $(pkg-config --static --cflags --libs vecq) ;;
     esac
 }

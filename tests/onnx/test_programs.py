@@ -22,12 +22,25 @@ import common
 
 RUN = os.environ.get("VECQ_RUN_MODEL", "")
 TOLERANCE = 2e-5
-# end of the name: words of the refusal, as declared and (if different) with a batch of three
+SMALL = 0.05  # outputs that are all smaller (probabilities of nothing) are measured against this
+# end of the name: another tolerance, and why
+TOLERANCES = {
+    "audio/basic_pitch_nmp.onnx": 5e-4,  # a logarithm of small values: the runtime differs from itself by 7e-5
+    "image/candy.onnx": 5e-4,  # normalizes images that are nearly constant: sums in double, Winograd convolutions
+    "imagenet/SqueezeNet_fp16.onnx": 2e-3,  # the runtime computes in float16
+}
+# end of the name: words of the refusal, as declared, and with a batch of three
 REFUSED = {
+    "audio/silero_vad_16k_op15.onnx": "If '/model/decoder/If_1' (opset 15)",
 }
 REFUSED_BATCH = {
+    "detection/FastestDet.onnx": "its constant shape is for a batch of one",  # channel shuffle: [24, 2, 1936]
+    "detection/yolox_nano.onnx": "its constant shape is for a batch of one",  # [6400, 85, 1]
 }
+# end of the name: factor and offset of the random inputs, where they must look like what the model was made for
+INPUTS = {"image/candy.onnx": (60, 128)}
 BATCH = 3
+SLOW = 300  # milliseconds of one image above which a backend is not asked for a batch
 TYPE = {np.dtype(t): n for n, t in common.NUMPY_TYPE.items()}
 
 
@@ -71,24 +84,41 @@ def run_program(path, feeds, backend, folder, repeat=1):
 
 
 def difference(have, want):
-    want = [w.astype(np.float32) if w.dtype in (np.float16, np.float64) else w for w in want]
-    return common.largest_difference(have, want)
+    """Largest |have - want| of an output, relative to its largest value."""
+    worst = 0.0
+    for x, y in zip(have, want, strict=True):
+        if x.shape != y.shape or x.dtype.kind != y.dtype.kind:
+            return np.inf
+        x, y = x.astype(np.float64), y.astype(np.float64)
+        if not np.isfinite(x).all() or not np.isfinite(y).all():
+            return 0.0 if np.array_equal(x, y, equal_nan=True) else np.inf
+        if x.size:
+            worst = max(worst, np.abs(x - y).max() / max(np.abs(y).max(), SMALL))
+    return worst
+
+
+def inputs(model, name, seed):
+    factor, offset = known(INPUTS, name) or (1, 0)
+    feeds = common.inputs(model, name, seed)
+    return {k: (v * factor + offset).astype(v.dtype) if factor != 1 else v for k, v in feeds.items()}
 
 
 def batch_of(model, name):
     """Inputs of a batch, and one set for each of its rows; None when there is no telling which axis is the batch."""
-    feeds = common.inputs(model, name, seed=1)
+    feeds = inputs(model, name, 1)
     if len(feeds) != 1:
         return None
     (key, value), = feeds.items()
     if value.ndim < 2 or value.shape[0] != 1:
         return None
-    rows = [value, *(common.inputs(model, name, seed=s)[key] for s in range(2, 1 + BATCH))]
+    rows = [value, *(inputs(model, name, s)[key] for s in range(2, 1 + BATCH))]
     return {key: np.concatenate(rows)}, [{key: row} for row in rows]
 
 
 def check(row, name, feeds, want, path, words, column):
     for backend in backends():
+        if column and float(row.get(f"{backend} ms", 0)) > SLOW:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             try:
                 have, seconds = run_program(path, feeds, backend, folder)
@@ -103,13 +133,13 @@ def check(row, name, feeds, want, path, words, column):
         worst = difference(have, want)
         row[f"{column}{backend}"] = f"{worst:.1e}"
         row[f"{column}{backend} ms"] = f"{1000 * seconds:.1f}"
-        assert worst <= TOLERANCE, f"{backend}: outputs differ by {worst:.2e} of the largest"
+        assert worst <= (known(TOLERANCES, name) or TOLERANCE), f"{backend}: outputs differ by {worst:.2e} of the largest"
 
 
 def check_model(name, path, row):
     model = onnx.load(path)
     session = common.session(path)
-    feeds = common.inputs(model, name)
+    feeds = inputs(model, name, 0)
     check(row, name, feeds, session.run(None, feeds), path, known(REFUSED, name), "")
     if known(REFUSED, name) is not None:
         return

@@ -100,6 +100,8 @@ static void test_kernels(void **state)
     (void)state;
     /* name plus one pointer for each row */
     assert_int_equal(sizeof(vecq_activation_kernels), (COUNT(members) + 1) * sizeof(void *));
+    for (i = 0; i < COUNT(members); i++)
+        assert_true(members[i][0] != '\0');
     vecq_rng_seed(&rng, 1);
     for (s = 0; s < COUNT(sizes); s++)
         for (r = 0; r < COUNT(ranges); r++)

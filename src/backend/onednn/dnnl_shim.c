@@ -270,6 +270,15 @@ dnnl_status_t vecq_dnnl_memory(const vecq_dnnl_md *md, dnnl_engine_t engine, dnn
     return dnnl_memory_create(out, MD(md), engine, DNNL_MEMORY_NONE);
 }
 
+dnnl_status_t vecq_dnnl_append_relu(dnnl_post_ops_t post_ops)
+{
+#if IS_3
+    return dnnl_post_ops_append_eltwise(post_ops, dnnl_eltwise_relu, 0, 0);
+#else
+    return dnnl_post_ops_append_eltwise(post_ops, 1, dnnl_eltwise_relu, 0, 0);
+#endif
+}
+
 const char *vecq_dnnl_pd_name(const_dnnl_primitive_desc_t pd)
 {
     const char *name = NULL;
@@ -416,6 +425,11 @@ dnnl_status_t vecq_dnnl_inner_backward_weights(const vecq_dnnl_maker *m, const v
 }
 
 #define SCALE_AND_SHIFT ((unsigned)dnnl_use_scale | (unsigned)dnnl_use_shift)
+
+int vecq_dnnl_norm_asks_shift(void)
+{
+    return !IS_3;
+}
 
 dnnl_status_t vecq_dnnl_norm_forward(const vecq_dnnl_maker *m, dnnl_prop_kind_t prop, const vecq_dnnl_md *x,
                                      float epsilon, unsigned flags, dnnl_primitive_desc_t *out)

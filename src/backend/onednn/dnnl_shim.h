@@ -104,8 +104,8 @@ dnnl_status_t vecq_dnnl_inner_backward_weights(const vecq_dnnl_maker *m, const v
                                                const vecq_dnnl_md *w, const vecq_dnnl_md *b,
                                                const vecq_dnnl_md *y, const_dnnl_primitive_desc_t hint,
                                                dnnl_primitive_desc_t *out);
-/* 2.x wants the shift in the backward pass too, though nothing depends on it. */
-#define VECQ_DNNL_NORM_BACKWARD_SHIFT (DNNL_VERSION_MAJOR < 3)
+/* Whether the backward pass asks for the shift, on which nothing depends (2.x). */
+int vecq_dnnl_norm_asks_shift(void);
 /* Scale and shift are two vectors (flags: dnnl_use_global_stats, or 0). */
 dnnl_status_t vecq_dnnl_norm_forward(const vecq_dnnl_maker *m, dnnl_prop_kind_t prop, const vecq_dnnl_md *x,
                                      float epsilon, unsigned flags, dnnl_primitive_desc_t *out);
@@ -149,6 +149,9 @@ dnnl_status_t vecq_dnnl_lstm_forward(const vecq_dnnl_maker *m, dnnl_prop_kind_t 
 dnnl_status_t vecq_dnnl_lstm_backward(const vecq_dnnl_maker *m, dnnl_rnn_direction_t direction,
                                       const vecq_dnnl_lstm *md, const vecq_dnnl_lstm *gradients,
                                       const_dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *out);
+
+/* ReLU on the result of a primitive. */
+dnnl_status_t vecq_dnnl_append_relu(dnnl_post_ops_t post_ops);
 
 /* Name of the implementation, "" when unknown; lives as long as pd. */
 const char *vecq_dnnl_pd_name(const_dnnl_primitive_desc_t pd);

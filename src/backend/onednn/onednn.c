@@ -54,6 +54,22 @@ static const vecq_onednn_plan_fn plan_functions[VECQ_OP_COUNT] = {
     [VECQ_OP_LOG_SOFTMAX_GRAD] = vecq_onednn_plan_softmax_grad,
     [VECQ_OP_CONCAT] = vecq_onednn_plan_concat,
     [VECQ_OP_SLICE] = vecq_onednn_plan_slice,
+    [VECQ_OP_QUANTIZE_ACTIVATION] = vecq_onednn_plan_flat,
+    [VECQ_OP_QUANTIZE_ACTIVATION_GRAD] = vecq_onednn_plan_flat,
+    [VECQ_OP_MEASURE_ACTIVATION] = vecq_onednn_plan_flat,
+    [VECQ_OP_MAX] = vecq_onednn_plan_flat,
+    [VECQ_OP_MIN] = vecq_onednn_plan_flat,
+    [VECQ_OP_SIGN] = vecq_onednn_plan_flat,
+    [VECQ_OP_FLOOR] = vecq_onednn_plan_flat,
+    [VECQ_OP_CEIL] = vecq_onednn_plan_flat,
+    [VECQ_OP_ROUND] = vecq_onednn_plan_flat,
+    [VECQ_OP_ERF] = vecq_onednn_plan_flat,
+    [VECQ_OP_ERF_GRAD] = vecq_onednn_plan_flat,
+    [VECQ_OP_HARD_SIGMOID] = vecq_onednn_plan_flat,
+    [VECQ_OP_HARD_SIGMOID_GRAD] = vecq_onednn_plan_flat,
+    [VECQ_OP_SOFTPLUS] = vecq_onednn_plan_flat,
+    [VECQ_OP_LOG] = vecq_onednn_plan_flat,
+    [VECQ_OP_RECIPROCAL] = vecq_onednn_plan_flat,
     [VECQ_OP_LSTM] = vecq_onednn_plan_lstm,
     [VECQ_OP_LSTM_GRAD] = vecq_onednn_plan_lstm_grad,
 };
@@ -76,11 +92,32 @@ static void engine_close(void *engine)
     vecq_free(e->memos);
     if (e->attr != NULL)
         dnnl_primitive_attr_destroy(e->attr);
+    if (e->relu_attr != NULL)
+        dnnl_primitive_attr_destroy(e->relu_attr);
     if (e->stream != NULL)
         dnnl_stream_destroy(e->stream);
     if (e->make.engine != NULL)
         dnnl_engine_destroy(e->make.engine);
     vecq_free(e);
+}
+
+static dnnl_status_t attr_make(dnnl_primitive_attr_t *attr, int has_relu)
+{
+    dnnl_status_t status = dnnl_primitive_attr_create(attr);
+    dnnl_post_ops_t after = NULL;
+
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
+    if (status != dnnl_success || !has_relu)
+        return status;
+    status = dnnl_post_ops_create(&after);
+    if (status == dnnl_success) {
+        status = vecq_dnnl_append_relu(after);
+        if (status == dnnl_success)
+            status = dnnl_primitive_attr_set_post_ops(*attr, after);
+        dnnl_post_ops_destroy(after);
+    }
+    return status;
 }
 
 static dnnl_status_t engine_make(vecq_onednn *e)
@@ -90,10 +127,12 @@ static dnnl_status_t engine_make(vecq_onednn *e)
     if (status == dnnl_success)
         status = dnnl_stream_create(&e->stream, e->make.engine, dnnl_stream_default_flags);
     if (status == dnnl_success)
-        status = dnnl_primitive_attr_create(&e->attr);
+        status = attr_make(&e->attr, 0);
     if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_scratchpad_mode(e->attr, dnnl_scratchpad_mode_user);
+        status = attr_make(&e->relu_attr, 1);
+    e->relu.engine = e->make.engine;
     e->make.attr = e->attr;
+    e->relu.attr = e->relu_attr;
     return status;
 }
 

@@ -6,6 +6,8 @@
  * weights [channels of the small one, channels of the large one / group, kernel...]. With groups the library
  * wants them as [g, S/g, L/g, kernel...], the same memory. Layouts are left open.
  *
+ * A Relu that alone reads a Conv is done in its step.
+ *
  * dnnl_convolution_auto leaves the choice between Winograd and direct convolution to the library's own
  * estimate: docs/onednn.md has what was measured.
  */
@@ -86,14 +88,20 @@ static vecq_status plan_small(vecq_onednn *e, vecq_planner *planner, const vecq_
                               {.kind = DNNL_ARG_WEIGHTS, .var = w},
                               {.kind = DNNL_ARG_BIAS, .var = b},
                               {.kind = DNNL_ARG_DST, .access = VECQ_ONEDNN_WRITE, .var = small}};
+    const vecq_op *relu = op->kind == VECQ_OP_CONV ? vecq_onednn_relu_after(op) : NULL;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t made;
+    dnnl_status_t made = dnnl_unimplemented;
     conv_md md;
 
     if (!conv_takes(op->params, large, w, small))
         return VECQ_OK;
     VECQ_TRY(conv_describe(e, op->params, large, w, b, small, &md, err));
-    made = conv_forward(&e->make, &md, &pd);
+    if (relu != NULL)
+        made = conv_forward(&e->relu, &md, &pd);
+    if (made == dnnl_success)
+        args[3].var = vecq_onednn_with_relu(e, relu);
+    else
+        made = conv_forward(&e->make, &md, &pd);
     return vecq_onednn_finish(e, planner, op, made, pd, args, 4, taken, err);
 }
 

@@ -62,6 +62,10 @@ VECQ_ONEDNN_PLAN(eltwise)
     dnnl_status_t made;
     eltwise_rule rule;
 
+    if (vecq_onednn_memo_of(e, op)->is_done) {
+        *taken = 1;
+        return VECQ_OK;
+    }
     if (!vecq_onednn_takes(x) || !rule_of(op->kind, &rule, op->params))
         return VECQ_OK;
     VECQ_TRY(vecq_onednn_produced(e, planner, x, &md, err));
@@ -82,6 +86,10 @@ VECQ_ONEDNN_PLAN(eltwise_grad)
     dnnl_status_t made;
     eltwise_rule rule;
 
+    if (vecq_onednn_norm_masks(e, op)) {
+        *taken = vecq_onednn_memo_of(e, op)->is_done = 1;
+        return VECQ_OK;
+    }
     if (!vecq_onednn_takes(dy) || !vecq_var_same_shape(dy, data) || !rule_of(op->kind, &rule, op->params))
         return VECQ_OK;
     VECQ_TRY(vecq_onednn_common(e, planner, data, dy, &md, err));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Gemm and MatMul, which their gradients are too. The matmul primitive on plain matrices seen through strides
- * is as fast as the inner product in blocked weights (docs/onednn.md), and needs no reorders of weights.
+ * is as fast as the inner product in blocked weights (docs/onednn.md), and needs no reorders of weights. A
+ * Relu that alone reads the result is done in the same step.
  */
 #include <string.h>
 
@@ -43,8 +44,9 @@ VECQ_ONEDNN_PLAN(matmul)
                               {.kind = DNNL_ARG_WEIGHTS, .access = VECQ_ONEDNN_READ_PLAIN, .var = b},
                               {.kind = DNNL_ARG_BIAS, .access = VECQ_ONEDNN_READ_PLAIN, .var = c},
                               {.kind = DNNL_ARG_DST, .access = VECQ_ONEDNN_WRITE_PLAIN, .var = y}};
+    const vecq_op *relu = vecq_onednn_relu_after(op);
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t made;
+    dnnl_status_t made = dnnl_unimplemented;
 
     if (!vecq_onednn_takes(a) || !vecq_onednn_takes(b) || !vecq_onednn_takes(y) || a->rank < 2 ||
         b->rank < 2 || y->rank < 2 || y->rank < a->rank || y->rank < b->rank)
@@ -59,6 +61,11 @@ VECQ_ONEDNN_PLAN(matmul)
 
         VECQ_TRY(vecq_onednn_check(vecq_dnnl_md_plain(&e->pool, 2, dims, &md_c), "bias", NULL, err));
     }
-    made = vecq_dnnl_matmul(&e->make, md_a, md_b, md_c, md_y, &pd);
+    if (relu != NULL)
+        made = vecq_dnnl_matmul(&e->relu, md_a, md_b, md_c, md_y, &pd);
+    if (made == dnnl_success)
+        args[3].var = vecq_onednn_with_relu(e, relu);
+    else
+        made = vecq_dnnl_matmul(&e->make, md_a, md_b, md_c, md_y, &pd);
     return vecq_onednn_finish(e, planner, op, made, pd, args, 4, taken, err);
 }

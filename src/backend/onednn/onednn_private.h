@@ -16,7 +16,8 @@
 
 typedef struct vecq_onednn {
     vecq_dnnl_maker make; /* engine, and the attribute "scratchpad by the user" */
-    dnnl_primitive_attr_t attr;
+    vecq_dnnl_maker relu; /* and a ReLU on the result */
+    dnnl_primitive_attr_t attr, relu_attr;
     dnnl_stream_t stream;
     vecq_dnnl_pool pool;
     unsigned threads;
@@ -27,6 +28,8 @@ typedef struct vecq_onednn {
 /* What the plan of an op leaves for the plan of its gradient. */
 typedef struct vecq_onednn_memo {
     int is_taken;
+    int is_done;           /* a ReLU, or its gradient, that is part of another op's step */
+    int has_relu;          /* BatchNormTrain that does the Relu after it; its marks are in `slot` */
     const vecq_dnnl_md *x; /* layout that the operand was read in */
     vecq_slot slot;        /* a result that is no variable */
 } vecq_onednn_memo;
@@ -57,6 +60,8 @@ vecq_status vecq_onednn_common(vecq_onednn *e, const vecq_planner *planner, cons
 /* The layout of `md` for other dimensions of its rank; *out NULL when it is none of the usual ones. */
 vecq_status vecq_onednn_like(vecq_onednn *e, const vecq_dnnl_md *md, const dnnl_dim_t *dims,
                              const vecq_dnnl_md **out, vecq_error *err);
+/* The Relu that is the only one to read the op's first output, or NULL: it can be done in the same step. */
+const vecq_op *vecq_onednn_relu_after(const vecq_op *op);
 /* Whether a descriptor is of the library's reference code, which is no faster than ours. */
 int vecq_onednn_is_slow(const_dnnl_primitive_desc_t pd);
 vecq_status vecq_onednn_plain(vecq_onednn *e, const vecq_var *var, const vecq_dnnl_md **out, vecq_error *err);
@@ -87,6 +92,12 @@ typedef struct vecq_onednn_arg {
 vecq_status vecq_onednn_step(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
                              const_dnnl_primitive_desc_t pd, const vecq_onednn_arg *args, size_t n,
                              vecq_error *err);
+
+/* For a step that includes a ReLU: its descriptor was made (`made`), so the result is that of `relu`. */
+const vecq_var *vecq_onednn_with_relu(vecq_onednn *e, const vecq_op *relu);
+
+/* Whether a ReluGrad is part of the step of the BatchNormTrainGrad that reads it. */
+int vecq_onednn_norm_masks(vecq_onednn *e, const vecq_op *relu_grad);
 
 /* The end of most planning functions: `made` is what the maker of *pd returned. Declined: *taken stays 0.
  * Otherwise adds the step and sets *taken. Destroys the descriptor. */
@@ -121,6 +132,7 @@ VECQ_ONEDNN_PLAN(softmax);
 VECQ_ONEDNN_PLAN(softmax_grad);
 VECQ_ONEDNN_PLAN(concat);
 VECQ_ONEDNN_PLAN(slice);
+VECQ_ONEDNN_PLAN(flat);
 VECQ_ONEDNN_PLAN(lstm);
 VECQ_ONEDNN_PLAN(lstm_grad);
 

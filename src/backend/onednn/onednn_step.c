@@ -105,6 +105,28 @@ vecq_status vecq_onednn_like(vecq_onednn *e, const vecq_dnnl_md *md, const dnnl_
     return VECQ_OK;
 }
 
+const vecq_op *vecq_onednn_relu_after(const vecq_op *op)
+{
+    const vecq_var *y = op->outputs[0];
+    size_t i;
+
+    if (y->n_uses != 1 || y->is_output)
+        return NULL;
+    for (i = op->index + 1; i < op->program->n_ops; i++) {
+        const vecq_op *reader = op->program->ops[i];
+
+        if (reader->kind == VECQ_OP_RELU && reader->inputs[0] == y)
+            return reader;
+    }
+    return NULL;
+}
+
+const vecq_var *vecq_onednn_with_relu(vecq_onednn *e, const vecq_op *relu)
+{
+    vecq_onednn_memo_of(e, relu)->is_done = 1;
+    return relu->outputs[0];
+}
+
 int vecq_onednn_is_slow(const_dnnl_primitive_desc_t pd)
 {
     return strncmp(vecq_dnnl_pd_name(pd), "ref", 3) == 0;

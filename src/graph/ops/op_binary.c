@@ -238,11 +238,15 @@ static vecq_status lower_old_operand(vecq_lower *l, const vecq_node *node, const
 static vecq_status lower_binary(vecq_lower *l, const vecq_node *node, vecq_op_kind kind, vecq_var *const *in,
                                 vecq_var **out, vecq_error *err)
 {
-    vecq_var *b;
+    const char *name = vecq_node_label(node);
+    vecq_var *a, *b, *y;
 
     VECQ_TRY(vecq_lower_need(node, in, 2, 2, err));
     VECQ_TRY(lower_old_operand(l, node, in[0], in[1], &b, err));
-    return vecq_program_op2(l->program, kind, vecq_node_label(node), in[0], b, NULL, 0, &out[0], err);
+    VECQ_TRY(vecq_lower_widen(l, name, in[0], &a, err));
+    VECQ_TRY(vecq_lower_widen(l, name, b, &b, err));
+    VECQ_TRY(vecq_program_op2(l->program, kind, name, a, b, NULL, 0, &y, err));
+    return vecq_lower_narrow(l, name, y, in[0], &out[0], err);
 }
 
 #define LOWER_BINARY(stem, symbol)                                                                           \

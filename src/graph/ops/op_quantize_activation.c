@@ -20,7 +20,7 @@ void vecq_act_range(unsigned bits, int is_unsigned, double *low, double *high)
 
 /* How far the range reaches, in units of E[x^2] / E|x|, near the least mean square error on activations of
  * trained networks and on Gaussian, half-Gaussian, Laplacian and sparser ones. */
-static const double range_of_bits[9] = {0, 1.2, 1.6, 2.25, 2.75, 3.25, 4.0, 4.5, 6.0};
+static const double range_of_bits[9] = {0, 1.0, 1.6, 2.25, 2.75, 3.25, 4.0, 4.5, 6.0};
 
 float vecq_act_scale(unsigned bits, int is_unsigned, const vecq_moments *m, size_t n)
 {
@@ -142,11 +142,12 @@ static vecq_status site_scale(vecq_lower *l, const vecq_value *value, unsigned b
 
 /* ---- lowering ---- */
 
-/* Whether the values lie on a quantizer's grid, having been moved or picked only since. */
+/* Whether the values lie on a quantizer's grid, having been moved or picked only since. (Dropout: in
+ * evaluation it does nothing, and training must have the same quantizers.) */
 static int is_on_grid(const vecq_var *x)
 {
     static const char *const moves[] = {"Reshape", "Transpose", "Slice", "Split",
-                                        "Expand",  "MaxPool",   "Relu"};
+                                        "Expand",  "MaxPool",   "Relu",  "Dropout"};
     const vecq_op *op = x->producer;
     size_t i;
 

@@ -227,7 +227,7 @@ static vecq_status lower_steps(vecq_lower *l, const vecq_plan_item *item, vecq_v
     VECQ_TRY(slot_make(l, item, KEY_STEPS, "step", &slotted, &is_new, err));
     if (is_new) {
         slotted->is_trained = 1;
-        slotted->is_norm = 1; /* no weight decay */
+        slotted->is_step = 1;
         slotted->is_step = 1;
         VECQ_TRY(steps_begin(item, values, slotted->tensor.data, err));
     }

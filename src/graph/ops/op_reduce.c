@@ -186,7 +186,7 @@ static vecq_status lower_reduce(vecq_lower *l, const vecq_node *node, vecq_op_ki
 
     VECQ_TRY(vecq_lower_need(node, in, 1, 2, err));
     VECQ_TRY(lower_axes(node, in, &params, &is_noop, err));
-    x = in[0];
+    VECQ_TRY(vecq_lower_widen(l, name, in[0], &x, err));
     if (before == VECQ_OP_MUL)
         VECQ_TRY(vecq_program_op2(l->program, before, name, x, x, NULL, 0, &x, err));
     else if (before != VECQ_OP_COUNT)
@@ -195,8 +195,7 @@ static vecq_status lower_reduce(vecq_lower *l, const vecq_node *node, vecq_op_ki
         VECQ_TRY(vecq_program_op1(l->program, kind, name, x, &params, sizeof params, &x, err));
     if (after != VECQ_OP_COUNT)
         VECQ_TRY(vecq_program_op1(l->program, after, name, x, NULL, 0, &x, err));
-    out[0] = x;
-    return VECQ_OK;
+    return vecq_lower_narrow(l, name, x, in[0], &out[0], err);
 }
 
 #define LOWER_REDUCE(stem, kind, before, after)                                                              \

@@ -114,9 +114,13 @@ static vecq_status reshape_target(const vecq_lower *l, const vecq_var *x, int al
 
     VECQ_TRY(reshape_read(x, allow_zero, params, &open, &known, err));
     if (open == params->rank) { /* a count that still differs is for the shape function to name */
-        if (known != x->count && begins_with_one && vecq_mul_size(known, (size_t)l->batch, &count) &&
-            count == x->count)
-            params->dims[0] = l->batch;
+        if (known == x->count || l->batch <= 1 || !vecq_mul_size(known, (size_t)l->batch, &count) ||
+            count != x->count)
+            return VECQ_OK;
+        if (!begins_with_one)
+            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                                  "its constant shape is for a batch of one: run the model at that");
+        params->dims[0] = l->batch;
         return VECQ_OK;
     }
     if (begins_with_one && x->rank > 0 && x->dims[0] % l->batch == 0 && batch_was_one(l) &&

@@ -11,11 +11,11 @@ static vecq_status resize_check(const vecq_resize_params *params, const vecq_var
     if (!vecq_var_is_float(x))
         return vecq_op_fail(err, "an input of type %s", vecq_dtype_name(x->dtype));
     for (a = 0; a < x->rank; a++) {
-        if (!(params->scales[a] > 0) || !isfinite(params->scales[a]))
-            return vecq_op_fail(err, "a scale of %g for axis %u", params->scales[a], a);
         if (params->sizes[a] != x->dims[a] && (params->sizes[a] < 1 || x->dims[a] < 1))
             return vecq_op_fail(err, "axis %u of %lld elements cannot become %lld", a, (long long)x->dims[a],
                                 (long long)params->sizes[a]);
+        if (!(params->scales[a] > 0) || !isfinite(params->scales[a]))
+            return vecq_op_fail(err, "a scale of %g for axis %u", params->scales[a], a);
     }
     return VECQ_OK;
 }

@@ -308,6 +308,80 @@ static void test_branches(void **state)
     bc_run(&odd, backend); /* cuts that fall into blocks */
 }
 
+/* ---- elementwise ops of the plain backend between convolutions ---- */
+
+typedef struct flat_case {
+    vecq_op_kind kind;
+    const char *taken;
+    int64_t channels; /* of the blocked value: 12 are padded to 16 */
+} flat_case;
+
+static vecq_status build_flat(vecq_program *program, vecq_var *const *in, const void *extra, vecq_var **out,
+                              size_t *n_out, vecq_error *err)
+{
+    const flat_case *f = extra;
+    vecq_act_params act = {.bits = 8, .is_unsigned = 0, .momentum = 0.5, .clip_gradient = 1};
+    vecq_unary_params p = {0.2, 0.5};
+    builder b = {.program = program, .in = in + 2, .err = err, .status = VECQ_OK};
+    vecq_var *x = conv(&b, "conv1", in[0], 3, 1, 1), *pair[2] = {x, in[1]};
+
+    *n_out = 1;
+    if (f->kind == VECQ_OP_MEASURE_ACTIVATION) {
+        out[0] = add_op(&b, f->kind, "act", pair, 2, &act, sizeof act);
+        b.in++;
+        return b.status;
+    }
+    if (f->kind == VECQ_OP_MAX) {
+        pair[1] = conv(&b, "conv1b", in[0], 3, 1, 1);
+        b.in--; /* the second weight serves twice: the shapes are the same */
+        x = add_op(&b, f->kind, "max", pair, 2, NULL, 0);
+        out[0] = x;
+        return b.status;
+    }
+    x = f->kind == VECQ_OP_QUANTIZE_ACTIVATION ? add_op(&b, f->kind, "act", pair, 2, &act, sizeof act)
+                                               : add_op(&b, f->kind, "f", &x, 1, &p, sizeof p);
+    out[0] = conv(&b, "conv2", x, 3, 1, 1);
+    return b.status;
+}
+
+/* Values and weights are multiples of 1/4 in the layers before a rounding: it rounds the same everywhere. */
+static void test_flat(void **state)
+{
+    static const flat_case cases[] = {
+        {VECQ_OP_QUANTIZE_ACTIVATION, "QuantizeActivation QuantizeActivationGrad", 16},
+        {VECQ_OP_QUANTIZE_ACTIVATION, "QuantizeActivation QuantizeActivationGrad", 12},
+        {VECQ_OP_MEASURE_ACTIVATION, "MeasureActivation", 12},
+        {VECQ_OP_ERF, "Erf ErfGrad", 12},
+        {VECQ_OP_HARD_SIGMOID, "HardSigmoid HardSigmoidGrad", 16},
+        {VECQ_OP_HARD_SIGMOID, NULL, 12}, /* makes 1/2 of padding: ref */
+        {VECQ_OP_SOFTPLUS, "Softplus", 32},
+        {VECQ_OP_MAX, "Max", 16},
+    };
+    size_t i;
+    BC_BACKEND("onednn")
+
+    (void)state;
+    for (i = 0; i < COUNT(cases); i++) {
+        int64_t n = cases[i].channels;
+        bc_case c = {
+            .name = cases[i].taken != NULL ? cases[i].taken : "padded",
+            .n_inputs = 4,
+            .inputs = {{.rank = 4, .dims = {2, 16, 5, 5}, .is_quarters = 1},
+                       {.rank = 1, .dims = {1}, .low = 0.373, .high = 0.373, .is_fixed = 1, .is_single = 1},
+                       KERNEL(n, 16, 3, 1),
+                       KERNEL(n, n == 16 ? 16 : n, 3, 1)},
+            .build = build_flat,
+            .extra = &cases[i],
+            .taken = cases[i].taken,
+            .terms = 600,
+            .relative_to_largest = 1,
+            .forward_only = cases[i].kind == VECQ_OP_MEASURE_ACTIVATION};
+
+        c.inputs[2].is_quarters = 1;
+        bc_run(&c, backend);
+    }
+}
+
 /* ---- reorders ---- */
 
 /* A convolution may turn its weights for the forward and for the backward pass, and its weight gradient back;
@@ -337,6 +411,33 @@ static void check_reorders(const bc_case *c, const vecq_backend *backend, size_t
     print_message("    %s: %zu reorders of weights, %zu others\n", c->name, n_weights, n_others);
     assert_in_range(n_weights, 0, 3 * n_convs);
     assert_in_range(n_others, 0, n_borders);
+    bc_clear(&s);
+}
+
+static size_t count_steps(const bc_state *s, const char *op)
+{
+    size_t i, n = 0;
+
+    for (i = 0; i < vecq_exec_steps(s->exec); i++)
+        n += strcmp(vecq_exec_step(s->exec, i).op, op) == 0;
+    return n;
+}
+
+/* A Relu that alone reads a convolution, a product or a normalization costs no step; nor does its gradient
+ * where a normalization takes it. */
+static void test_fused_relu(void **state)
+{
+    bc_state s;
+    BC_BACKEND("onednn")
+
+    (void)state;
+    bc_make(&s, &resnet, backend, VECQ_DT_FLOAT, 2, 0);
+    assert_int_equal(count_steps(&s, "Relu"), 1); /* after the sum */
+    assert_int_equal(count_steps(&s, "ReluGrad"), 1);
+    bc_clear(&s);
+    bc_make(&s, &lenet, backend, VECQ_DT_FLOAT, 2, 0);
+    assert_int_equal(count_steps(&s, "Relu"), 0);
+    assert_int_equal(count_steps(&s, "ReluGrad"), 3);
     bc_clear(&s);
 }
 
@@ -398,9 +499,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lenet),     cmocka_unit_test(test_resnet),
-        cmocka_unit_test(test_mobilenet), cmocka_unit_test(test_branches),
-        cmocka_unit_test(test_reorders),  cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_lenet),      cmocka_unit_test(test_resnet),
+        cmocka_unit_test(test_mobilenet),  cmocka_unit_test(test_branches),
+        cmocka_unit_test(test_flat),       cmocka_unit_test(test_reorders),
+        cmocka_unit_test(test_fused_relu), cmocka_unit_test(test_out_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

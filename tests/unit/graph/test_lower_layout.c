@@ -64,7 +64,8 @@ static const lower_case cases[] = {
     AT("Reshape", 13, 2, D(1, 6), D(4, 6), D({3, {1, -1, 3}}), 3, D(4, 2, 3)),
     AT("Reshape", 13, 2, D(-1, 6), D(4, 6), D({3, {1, -1, 3}}), 3, D(1, 8, 3)),
     AT("Reshape", 13, 2, D(-1, 6), D(4, 6), D({2, {-1, 3}}), 2, D(8, 3)),
-    NO_AT("Reshape", 13, 2, D(1, 6), D(4, 6), D({3, {2, 3, 1}}), "24 elements, the new shape 6"),
+    NO("Reshape", 13, 2, D(4, 6), NONE, D({2, {5, 5}}), 0, "24 elements, the new shape 25"),
+    NO_AT("Reshape", 13, 2, D(1, 6), D(4, 6), D({3, {2, 3, 1}}), "is for a batch of one"),
     NO("Reshape", 13, 2, D(2, 3), NONE, D({2, {4, -1}}), 0, "6 elements of 2x3 do not fit"),
     NO("Reshape", 13, 2, D(2, 3), NONE, D({2, {-1, -1}}), 0, "dimension 1 of the shape is -1"),
     NO("Reshape", 13, 2, D(2, 3), NONE, D({3, {1, 6, 0}}), 0, "dimension 2 of the shape is 0"),
@@ -390,6 +391,52 @@ static void test_select(void **state)
     }
 }
 
+/* Integers: picked indices 1 1 1 in arithmetic with 7 -9 2. */
+static void test_integers(void **state)
+{
+    static const struct {
+        const char *nodes[2][3];
+        const char *values;
+    } rows[] = {
+        {{{"Add", "a i", "y"}}, "8 -8 3"},
+        {{{"Sub", "a i", "y"}}, "-6 10 -1"},
+        {{{"Add", "a i", "b"}, {"Div", "i b", "y"}}, "0 1 0"}, /* 7/8, -9/-8, 2/3 */
+        {{{"Mul", "a i", "b"}, {"ReduceSum", "b", "y"}}, "0"},
+        {{{"Mul", "a i", "b"}, {"ReduceMax", "b", "y"}}, "7"},
+        {{{"Add", "a i", "b"}, {"Equal", "b i", "y"}}, "0 0 0"},
+    };
+    static const int64_t dims[2] = {2, 3}, i_values[3] = {7, -9, 2};
+    static const char *const names[] = {"y"};
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *text = rows[i].values;
+        vecq_error err = VECQ_ERROR_INIT;
+        vecq_message *node;
+        model_build b;
+        lowered w;
+        char *end;
+
+        model_begin(&b, 8, 13);
+        model_formal_of(&b, ONNX_GRAPH_INPUT, "x", VECQ_DT_FLOAT, 2, dims);
+        model_output(&b, "y");
+        model_ints(&b, "i", 3, i_values);
+        assert_true(vecq_onnx_node_int(model_node(&b, "ArgMax", "x", "a"), "keepdims", 0));
+        for (k = 0; k < 2 && rows[i].nodes[k][0] != NULL; k++) {
+            node = model_node(&b, rows[i].nodes[k][0], rows[i].nodes[k][1], rows[i].nodes[k][2]);
+            if (strncmp(rows[i].nodes[k][0], "Reduce", 6) == 0)
+                assert_true(vecq_onnx_node_int(node, "keepdims", 0));
+        }
+        assert_ok(lower_run(&b, 2, dims, names, 1, &w, &err), &err);
+        assert_true(w.outputs[0]->dtype == (i == 5 ? VECQ_DT_BOOL : VECQ_DT_INT64));
+        for (k = 0; k < w.outputs[0]->count; k++, text = end)
+            pr_close(rows[i].nodes[0][0], k, pr_value(&w.pr, w.outputs[0], k), strtod(text, &end), 0);
+        assert_true(*text == '\0');
+        lowered_end(&w);
+    }
+}
+
 /* Nodes without the inputs they need are refused, whatever the operator. */
 static void test_missing_inputs(void **state)
 {
@@ -416,10 +463,8 @@ static void test_missing_inputs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_concat),
-        cmocka_unit_test(test_select),
-        cmocka_unit_test(test_missing_inputs),
+        cmocka_unit_test(test_cases),    cmocka_unit_test(test_concat),         cmocka_unit_test(test_select),
+        cmocka_unit_test(test_integers), cmocka_unit_test(test_missing_inputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static const lower_case cases[] = {
     {"Add", 6, "broadcast i 1, axis i 9223372036854775807", "2: 1 2", {"2: 1 2"}, "!attribute 'axis'"},
     {"Add", 6, "broadcast i 1", "2: 1 2", {"2x2: 1 2 3 4"}, "!attribute 'axis'"},
     {"Add", 14, "", "2x2: 1 2 3 4", {"3: 1 2 3"}, "!2x2 and 3 do not fit"},
-    {"Add", 14, "", "2: 1 2", {"i2: 1 2"}, "!types float32 and int64"},
+    {"Add", 14, "", "2: 1 2", {"i2: 1 2"}, "!operands of types float32 and"},
     {"Add", 14, "", "2: 1 2", {"-"}, "!input 1 is missing"},
     {"Sub", 14, "", "2: 1 2", {": 5"}, "2: -4 -3"},
     {"Mul", 14, "", "2: 1 2", {"2: 5 6"}, "2: 5 12"},

@@ -555,6 +555,39 @@ static void test_linear_refusals(void **state)
     refuse_linear(VECQ_DT_UINT8, 1.0f, 0, "before run time");
 }
 
+/* What a quantizer made stays quantized behind Dropout: in training as in evaluation, where it is not there.
+ */
+static void test_dropout(void **state)
+{
+    const float scale = 0.1f;
+    const int8_t zero = 0;
+    vecq_error err = VECQ_ERROR_INIT;
+    model_build b;
+    lowered p;
+    fixture f;
+    int is_training;
+
+    (void)state;
+    model_begin(&b, 8, 17);
+    model_input(&b, "x");
+    model_output(&b, "y");
+    model_tensor(&b, "s", VECQ_DT_FLOAT, 0, NULL, &scale, 4);
+    model_tensor(&b, "z", VECQ_DT_INT8, 0, NULL, &zero, 1);
+    model_matrix(&b, "w", COLS, 3);
+    model_node(&b, "QuantizeLinear", "x s z", "q");
+    model_node(&b, "DequantizeLinear", "q s z", "d");
+    model_node(&b, "Dropout", "d", "dropped");
+    model_node(&b, "MatMul", "dropped w", "y");
+    fixture_open(&f, &b);
+    for (is_training = 0; is_training < 2; is_training++) {
+        assert_ok(lower(&f, &p, is_training, &err), &err);
+        assert_int_equal(count_ops(&p.program, VECQ_OP_DROPOUT), is_training);
+        assert_null(vecq_program_act_sites(&p.program));
+        lowered_end(&p);
+    }
+    fixture_close(&f);
+}
+
 /* ---- memory ---- */
 
 static vecq_status alloc_body(void *context, vecq_error *err)
@@ -596,6 +629,7 @@ int main(void)
         cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_linear_refusals),
+        cmocka_unit_test(test_dropout),
         cmocka_unit_test(test_alloc),
     };
 

@@ -4,6 +4,7 @@
 #include "vecq_test.h"
 
 #include "base/status.h"
+#include "fail_alloc.h"
 #include "gradient_check.h"
 #include "graph/lower.h"
 #include "onnx/document.h"
@@ -45,25 +46,18 @@ static vecq_status build_rnn(vecq_program *p, vecq_var *const *in, const void *e
     return VECQ_OK;
 }
 
+#define IN(n, ...)                                                                                           \
+    {                                                                                                        \
+        .rank = n, .dims = { __VA_ARGS__ }                                                                   \
+    }
+
 #define LSTM_INPUTS(d)                                                                                       \
     {                                                                                                        \
-        {3, {4, 2, 2}}, {3, {d, 12, 2}}, {3, {d, 12, 3}}, {2, {d, 24}}, {3, {d, 2, 3}},                      \
-        {                                                                                                    \
-            3,                                                                                               \
-            {                                                                                                \
-                d, 2, 3                                                                                      \
-            }                                                                                                \
-        }                                                                                                    \
+        IN(3, 4, 2, 2), IN(3, d, 12, 2), IN(3, d, 12, 3), IN(2, d, 24), IN(3, d, 2, 3), IN(3, d, 2, 3)       \
     }
 #define GRU_INPUTS(d)                                                                                        \
     {                                                                                                        \
-        {3, {4, 2, 2}}, {3, {d, 9, 2}}, {3, {d, 9, 3}}, {2, {d, 18}},                                        \
-        {                                                                                                    \
-            3,                                                                                               \
-            {                                                                                                \
-                d, 2, 3                                                                                      \
-            }                                                                                                \
-        }                                                                                                    \
+        IN(3, 4, 2, 2), IN(3, d, 9, 2), IN(3, d, 9, 3), IN(2, d, 18), IN(3, d, 2, 3)                         \
     }
 
 static void test_gradients(void **state)
@@ -377,13 +371,106 @@ static void test_refusals(void **state)
     }
 }
 
+/* ---- memory ---- */
+
+/* The bytes of a model of layout operators around both recurrent layers. */
+typedef struct memory_model {
+    uint8_t *bytes;
+    size_t n;
+} memory_model;
+
+static memory_model make_memory_model(void)
+{
+    static const rnn_spec gru = {.op_type = "GRU", .inputs = "t w r b - h0", .opset = 14, .batch_first = 1};
+    static const int64_t shape[3] = {0, 0, -1}, starts[1] = {1}, ends[1] = {3}, axes[1] = {2},
+                         rows[2] = {1, -1};
+    static const int64_t dims[3] = {N, T, I};
+    memory_model m;
+    model_build b;
+
+    model_begin(&b, 8, 13);
+    model_formal_of(&b, ONNX_GRAPH_INPUT, "x", VECQ_DT_FLOAT, 3, dims);
+    model_output(&b, "out");
+    model_ints(&b, "shape", 3, shape);
+    model_ints(&b, "starts", 1, starts);
+    model_ints(&b, "ends", 1, ends);
+    model_ints(&b, "axes", 1, axes);
+    model_ints(&b, "rows", 2, rows);
+    model_node(&b, "Reshape", "x shape", "a");
+    assert_true(vecq_onnx_node_int(model_node(&b, "Split", "a", "s0 s1"), "axis", 2));
+    assert_true(vecq_onnx_node_int(model_node(&b, "Concat", "s1 s0", "t"), "axis", 2));
+    build_node(&b, &gru);
+    model_node(&b, "Squeeze", "yh", "q");
+    assert_true(vecq_onnx_node_int(model_node(&b, "Gather", "q rows", "g"), "axis", 1));
+    model_node(&b, "Transpose", "g", "out");
+    m.bytes = model_bytes(&b, &m.n);
+    return m;
+}
+
+/* From file to gradient: whatever allocation fails, nothing is left behind. */
+static vecq_status whole_life(void *context, vecq_error *err)
+{
+    const memory_model *m = context;
+    static const int64_t dims[3] = {N, T, I};
+    static const float zeros[N * T * I] = {0};
+    vecq_lower_options options = {.is_training = 1};
+    vecq_exec_options plan = {.threads = 1, .is_training = 1};
+    vecq_lower_input input = {"x", NULL};
+    vecq_reduce_params all = {.axes = {1, 1}};
+    vecq_var *out, *loss, *gradients[8] = {NULL}, *with[8];
+    vecq_program program = {0};
+    vecq_store store = {0};
+    vecq_exec *exec = NULL;
+    vecq_run run = {.threads = 1};
+    vecq_document doc;
+    vecq_status status;
+    size_t i, n = 0;
+
+    memset(&doc, 0, sizeof doc);
+    doc.name = "m";
+    doc.bytes.data = m->bytes;
+    doc.bytes.n = m->n;
+    status = vecq_document_read(&doc, err);
+    if (status == VECQ_OK)
+        status = vecq_program_input(&program, "x", VECQ_DT_FLOAT, 3, dims, &input.var, err);
+    if (status == VECQ_OK)
+        status = vecq_lower_graph(&program, &store, &doc.ir, &options, &input, 1,
+                                  (const char *const[]){"out"}, 1, &out, err);
+    if (status == VECQ_OK)
+        status = vecq_program_op1(&program, VECQ_OP_REDUCE_SUM, "loss", out, &all, sizeof all, &loss, err);
+    for (i = 0; status == VECQ_OK && i < store.n && n < 8; i++)
+        status = vecq_program_stored(&program, store.items[i], &with[n++], err);
+    if (status == VECQ_OK)
+        status = vecq_program_differentiate(&program, loss, with, n, gradients, err);
+    if (status == VECQ_OK)
+        status = vecq_exec_create(&program, &plan, &exec, err);
+    if (status == VECQ_OK) {
+        vecq_exec_bind(exec, input.var, zeros);
+        status = vecq_exec_run(exec, &run, err);
+    }
+    if (status == VECQ_OK)
+        assert_true(n == 3 && gradients[0] != NULL && gradients[1] != NULL && gradients[2] != NULL);
+    vecq_exec_destroy(exec);
+    vecq_program_clear(&program);
+    vecq_store_clear(&store);
+    vecq_document_clear(&doc);
+    return status;
+}
+
+static void test_memory(void **state)
+{
+    memory_model m = make_memory_model();
+
+    (void)state;
+    assert_true(vecq_fail_every_alloc(whole_life, &m) > 50);
+    free(m.bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_state_of_one),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_gradients), cmocka_unit_test(test_forms),  cmocka_unit_test(test_state_of_one),
+        cmocka_unit_test(test_refusals),  cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

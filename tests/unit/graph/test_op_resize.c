@@ -3,6 +3,7 @@
 #include "vecq_test.h"
 
 #include "base/status.h"
+#include "fail_alloc.h"
 #include "gradient_check.h"
 #include "program_run.h"
 
@@ -373,13 +374,78 @@ static void test_sign(void **state)
     vecq_program_clear(&program);
 }
 
+/* ---- running out of memory, and threads ---- */
+
+typedef struct life {
+    unsigned threads;
+    float y[2 * 5 * 7 * 9], dx[2 * 3 * 4 * 5]; /* of the last run */
+} life;
+
+static float life_x[2 * 3 * 4 * 5];
+
+/* Resize of two axes, Pad of three, and the gradients of both. */
+static vecq_status life_run(vecq_program *program, vecq_exec **exec, life *l, vecq_error *err)
+{
+    static const int64_t dims[4] = {2, 3, 4, 5};
+    const vecq_resize_params resize = {
+        .mode = VECQ_RESIZE_LINEAR, .sizes = {2, 3, 7, 9}, .scales = {1, 1, 7.0 / 4, 9.0 / 5}};
+    const vecq_pad_params pad = {.mode = VECQ_PAD_REFLECT, .begin = {0, 1, 2, 0}, .end = {0, 1, -2, 0}};
+    vecq_reduce_params all = {.axes = {1, 1, 1, 1}};
+    vecq_exec_options options = {.threads = l->threads};
+    vecq_run run = {.threads = l->threads};
+    vecq_var *x, *y, *loss, *dx;
+
+    VECQ_TRY(vecq_program_input(program, "x", VECQ_DT_FLOAT, 4, dims, &x, err));
+    VECQ_TRY(vecq_program_op1(program, VECQ_OP_RESIZE, "r", x, &resize, sizeof resize, &y, err));
+    VECQ_TRY(vecq_program_op1(program, VECQ_OP_PAD, "p", y, &pad, sizeof pad, &y, err));
+    y->is_output = 1;
+    VECQ_TRY(vecq_program_op2(program, VECQ_OP_MUL, "m", y, y, NULL, 0, &loss, err));
+    VECQ_TRY(vecq_program_op1(program, VECQ_OP_REDUCE_SUM, "s", loss, &all, sizeof all, &loss, err));
+    VECQ_TRY(vecq_program_differentiate(program, loss, &x, 1, &dx, err));
+    VECQ_TRY(vecq_exec_create(program, &options, exec, err));
+    vecq_exec_bind(*exec, x, life_x);
+    VECQ_TRY(vecq_exec_run(*exec, &run, err));
+    assert_int_equal(y->count, sizeof l->y / sizeof *l->y);
+    memcpy(l->y, vecq_exec_data(*exec, y), sizeof l->y);
+    memcpy(l->dx, vecq_exec_data(*exec, dx), sizeof l->dx);
+    return VECQ_OK;
+}
+
+static vecq_status life_body(void *context, vecq_error *err)
+{
+    vecq_program program;
+    vecq_exec *exec = NULL;
+    vecq_status status;
+
+    memset(&program, 0, sizeof program);
+    status = life_run(&program, &exec, context, err);
+    vecq_exec_destroy(exec);
+    vecq_program_clear(&program);
+    return status;
+}
+
+static void test_life(void **state)
+{
+    life one = {.threads = 1}, three = {.threads = 3};
+    vecq_error err = VECQ_ERROR_INIT;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof life_x / sizeof *life_x; i++)
+        life_x[i] = (float)sin((double)i);
+    assert_true(vecq_fail_every_alloc(life_body, &one) > 20);
+    assert_ok(life_body(&three, &err), &err);
+    assert_memory_equal(one.y, three.y, sizeof one.y);
+    assert_memory_equal(one.dx, three.dx, sizeof one.dx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resize),       cmocka_unit_test(test_resize_same_size),
         cmocka_unit_test(test_pad),          cmocka_unit_test(test_resize_gradient),
         cmocka_unit_test(test_pad_gradient), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_sign),
+        cmocka_unit_test(test_sign),         cmocka_unit_test(test_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

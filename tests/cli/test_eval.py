@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vecq eval: numbers against a computation in Python, and what is refused."""
+import math
+import os
+import random
+
+import vecq_cli
+from training_files import classifier, float32, message, model, node, tensor, write_data
+
+
+def judge(images, labels, matrix, bias, mean=0.0, std=1.0):
+    """Accuracy and mean cross-entropy in double precision."""
+    right = loss = 0
+    for pixels, label in zip(images, labels):
+        x = [(p / 255 - mean) / std for p in pixels]
+        z = [b + sum(v * row[k] for v, row in zip(x, matrix)) for k, b in enumerate(bias)]
+        top = max(z)
+        loss += top + math.log(sum(math.exp(v - top) for v in z)) - z[label]
+        right += z.index(top) == label
+    return right / len(labels), loss / len(labels)
+
+
+class Eval(vecq_cli.Case):
+    def setUp(self):
+        super().setUp()
+        self.data = os.path.join(self.folder, "data")
+        self.images, self.labels = write_data(self.data)
+        rng = random.Random(5)
+        # Rows of a class vote for it, noise keeps some from being right.
+        self.matrix = [[float32((0.15 if p // 8 * 3 // 8 == c else 0) + rng.gauss(0, 0.25)) for c in range(3)]
+                       for p in range(64)]
+        self.bias = [float32(rng.gauss(0, 0.1)) for _ in range(3)]
+        self.model = self.path("m.onnx", classifier(self.matrix, self.bias))
+
+    def eval(self, *args):
+        return self.json("eval", self.model, "--data", "idx:" + self.data, "--json", *args)
+
+    def test_numbers(self):
+        accuracy, loss = judge(self.images, self.labels, self.matrix, self.bias)
+        self.assertTrue(0.3 < accuracy < 1)
+        result = self.eval()
+        self.assertEqual(result["command"], "eval")
+        self.assertEqual(result["model"], self.model)
+        self.assertEqual(result["data"], "idx:" + self.data)
+        self.assertEqual((result["samples"], result["classes"], result["not_finite"]), (60, 3, 0))
+        self.assertAlmostEqual(result["accuracy"], accuracy, places=12)
+        self.assertAlmostEqual(result["loss"], loss, places=4)
+        self.assertIsNone(result["top5"])
+        self.assertIs(result["undivided"], False)
+
+    def test_normalisation(self):
+        _, loss = judge(self.images, self.labels, self.matrix, self.bias, 0.4, 0.3)
+        result = self.eval("--set", "data.mean=0.4", "--set", "data.std=0.3")
+        self.assertAlmostEqual(result["loss"], loss, places=4)
+        plain = self.eval("--set", "data.scale=1/510")
+        half = self.eval("--set", "data.std=2")
+        self.assertAlmostEqual(plain["loss"], half["loss"], places=6)
+
+    def test_parts_and_batches(self):
+        self.assertEqual(self.eval("--split", "train")["samples"], 300)
+        one = self.eval()
+        for batch in ("1", "7", "60", "61"):
+            other = self.eval("--set", "train.eval_batch=" + batch, "-j", "2")
+            self.assertEqual(other["accuracy"], one["accuracy"])
+            self.assertAlmostEqual(other["loss"], one["loss"], places=6)
+        held = self.eval("--split", "validation", "--set", "data.holdout=45")
+        self.assertEqual(held["samples"], 45)
+        self.assertIn("validation", self.refused(1, "eval", self.model, "--data", "idx:" + self.data, "--split",
+                                                 "validation"))
+
+    def test_ends_are_left_out(self):
+        plain = self.eval()
+        for ends in (["Softmax"], ["LogSoftmax"], ["Sigmoid"], ["Softmax", "Identity"]):
+            self.path("m.onnx", classifier(self.matrix, self.bias, ends))
+            same = self.eval()
+            self.assertEqual((same["accuracy"], same["loss"]), (plain["accuracy"], plain["loss"]), ends)
+        named = self.eval("--set", "model.output=out")
+        self.assertNotEqual(named["loss"], plain["loss"])
+
+    def test_top5_and_binary(self):
+        rng = random.Random(2)
+        matrix = [[float32(rng.gauss(0, 1)) for _ in range(7)] for _ in range(64)]
+        self.path("m.onnx", classifier(matrix, [0.0] * 7))
+        result = self.eval()
+        self.assertTrue(result["accuracy"] <= result["top5"] <= 1)
+        two = os.path.join(self.folder, "two")
+        images, labels = write_data(two, classes=2)
+        column = [[0.1 if p >= 32 else -0.1] for p in range(64)]
+        self.path("m.onnx", classifier(column, [0.0]))
+        result = self.json("eval", self.model, "--data", "idx:" + two, "--json")
+        z = [sum(x / 255 * c[0] for x, c in zip(image, column)) for image in images]
+        self.assertEqual(result["accuracy"], sum((v > 0) == label for v, label in zip(z, labels)) / len(labels))
+        self.assertAlmostEqual(result["loss"], sum(math.log1p(math.exp(-v if label else v)) for v, label
+                                                   in zip(z, labels)) / len(labels), places=5)
+
+    def test_packed_models_have_the_values_they_decode_to(self):
+        packed, unpacked = self.path("packed.onnx"), self.path("float.onnx")
+        self.ok("quantize", self.model, "-b", "3", "-o", packed, "-q")
+        self.ok("unpack", packed, "-o", unpacked, "-q")
+        args = ("--data", "idx:" + self.data, "--json")
+        a, b = self.json("eval", packed, *args), self.json("eval", unpacked, *args)
+        self.assertEqual((a["accuracy"], a["loss"]), (b["accuracy"], b["loss"]))
+        self.assertNotEqual(a["loss"], self.eval()["loss"])
+
+    def test_not_finite(self):
+        self.bias[0] = float("inf")
+        self.path("m.onnx", classifier(self.matrix, self.bias))
+        result = self.eval()
+        self.assertEqual((result["not_finite"], result["accuracy"], result["loss"]), (60, 0, None))
+        self.assertIn("not finite    60 samples", self.text("eval", self.model, "--data", "idx:" + self.data))
+
+    def test_text(self):
+        text = self.text("eval", self.model, "--data", "idx:" + self.data)
+        accuracy, loss = judge(self.images, self.labels, self.matrix, self.bias)
+        self.assertIn("accuracy      %.2f %% (%d of 60)" % (100 * accuracy, round(accuracy * 60)), text)
+        self.assertIn("loss          %.4f" % loss, text)
+        self.assertNotIn("top 5", text)
+
+    def test_usage(self):
+        self.assertIn("no model", self.refused(2, "eval"))
+        self.assertIn("no data: add --data", self.refused(2, "eval", self.model))
+        self.assertIn("did you mean 'test'?", self.refused(2, "eval", self.model, "--split", "tset"))
+        self.assertIn("did you mean 'mean'?", self.refused(2, "eval", self.model, "--set", "data.maen=1"))
+        self.assertIn("'abc'", self.refused(2, "eval", self.model, "--set", "data.std=abc"))
+
+    def test_refused(self):
+        data = ["--data", "idx:" + self.data]
+        small = os.path.join(self.folder, "small")
+        write_data(small, classes=4)
+        flat = [tensor("w", (64, 3), [x for row in self.matrix for x in row])]
+        rows = [
+            (["eval", "missing.onnx", *data], ["missing.onnx: cannot open"]),
+            (["eval", self.model, "--data", "idx:" + self.path("nowhere")], ["vecq: " + self.path("nowhere")]),
+            (["eval", self.model, "--data", "idy:x"], ["did you mean idx:"]),
+            (["eval", self.model, *data, "--set", "model.input=x"], [self.model + ": ", "no input 'x'"]),
+            (["eval", self.model, *data, "--set", "model.output=x"], [self.model + ": ", "no value 'x'"]),
+            (["eval", self.model, "--data", "idx:" + small], [self.model + ": ", "3 classes", "the data have 4"]),
+            (["eval", self.model, *data, "--set", "data.height=9", "--set", "data.width=9"],
+             [self.model + ": input 'images' is ?x1x8x8", "1x9x9", "data.height"]),
+            (["eval", self.path("op.onnx", model([node("Flatten", ["images"], ["f"], "f"),
+                                                  node("Hardmax", ["f"], ["h"], "odd"),
+                                                  node("MatMul", ["h", "w"], ["out"], "m")], flat)), *data],
+             ["op.onnx: Hardmax 'odd'", "cannot be run"]),
+            (["eval", self.path("two.onnx", model([node("Add", ["images", "other"], ["s"], "s"),
+                                                   node("Flatten", ["s"], ["f"], "f"),
+                                                   node("MatMul", ["f", "w"], ["out"], "m")], flat)), *data],
+             ["two.onnx: "]),
+            (["eval", self.path("garbage.onnx", b"no model"), *data], ["garbage.onnx: "]),
+        ]
+        for args, words in rows:
+            with self.subTest(args=args[1:]):
+                text = self.refused(1, *args)
+                for word in words:
+                    self.assertIn(word, text)
+                self.assertEqual(text.count("vecq: "), 1)
+
+    def test_metadata_of_others_is_checked(self):
+        entry = message((1, "ai.vecq.data"), (2, "data.mean=0.4\ndata.std=0.3\n"))
+        good = self.path("good.onnx", classifier(self.matrix, self.bias) + message((14, entry)))
+        _, plain = judge(self.images, self.labels, self.matrix, self.bias)
+        result = self.json("eval", good, "--data", "idx:" + self.data, "--json", "--set", "data.mean=0", "--set",
+                           "data.std=1")
+        self.assertAlmostEqual(result["loss"], plain, places=4)  # settings given win over what a file says
+
+
+if __name__ == "__main__":
+    vecq_cli.main()
