@@ -123,7 +123,8 @@ static void find_norms(const vecq_node *node)
 
     if (vecq_node_is(node, "BatchNormalization"))
         for (i = 1; i < node->n_inputs && i < 5; i++)
-            if (node->inputs[i] != NULL && node->inputs[i]->constant != NULL) /* computed ones are no parameters */
+            if (node->inputs[i] != NULL &&
+                node->inputs[i]->constant != NULL) /* computed ones are no parameters */
                 set_role(node->inputs[i], i < 3 ? ROLE_NORM : ROLE_STATE);
     if (vecq_node_is(node, "InstanceNormalization") || vecq_node_is(node, "LayerNormalization"))
         for (i = 1; i < node->n_inputs && i < 3; i++)
@@ -559,99 +560,4 @@ vecq_status vecq_lower_graph(vecq_program *program, vecq_store *store, vecq_ir *
 
     clear_marks(&l);
     return status;
-}
-
-/* ---- for lowering functions ---- */
-
-static vecq_status list_check(const vecq_var *var, const char *what, size_t max, vecq_error *err)
-{
-    if (var->kind != VECQ_VAR_CONSTANT)
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "%s must be known before run time", what);
-    if (var->rank > 1 || var->count > max)
-        return vecq_error_set(err, VECQ_ERR_FORMAT, "%s has too many elements (%zu)", what, var->count);
-    return VECQ_OK;
-}
-
-vecq_status vecq_lower_ints(const vecq_var *var, const char *what, int64_t *dst, size_t max, size_t *n,
-                            vecq_error *err)
-{
-    size_t i;
-
-    *n = 0;
-    if (var == NULL)
-        return VECQ_OK;
-    VECQ_TRY(list_check(var, what, max, err));
-    if (var->dtype != VECQ_DT_INT64 && var->dtype != VECQ_DT_INT32)
-        return vecq_error_set(err, VECQ_ERR_FORMAT, "%s must be integers, not %s", what,
-                              vecq_dtype_name(var->dtype));
-    for (i = 0; i < var->count; i++)
-        dst[i] = var->dtype == VECQ_DT_INT64 ? ((const int64_t *)var->constant.data)[i]
-                                             : ((const int32_t *)var->constant.data)[i];
-    *n = var->count;
-    return VECQ_OK;
-}
-
-vecq_status vecq_lower_floats(const vecq_var *var, const char *what, double *dst, size_t max, size_t *n,
-                              vecq_error *err)
-{
-    int64_t integers[64];
-    size_t i;
-
-    *n = 0;
-    if (var == NULL)
-        return VECQ_OK;
-    VECQ_TRY(list_check(var, what, max, err));
-    if (var->dtype == VECQ_DT_FLOAT || var->dtype == VECQ_DT_DOUBLE) {
-        for (i = 0; i < var->count; i++)
-            dst[i] = var->dtype == VECQ_DT_FLOAT ? (double)((const float *)var->constant.data)[i]
-                                                 : ((const double *)var->constant.data)[i];
-        *n = var->count;
-        return VECQ_OK;
-    }
-    VECQ_TRY(vecq_lower_ints(var, what, integers, max < 64 ? max : 64, n, err));
-    for (i = 0; i < *n; i++)
-        dst[i] = (double)integers[i];
-    return VECQ_OK;
-}
-
-vecq_status vecq_lower_attr_ints(const vecq_node *node, const char *name, int64_t missing, size_t want,
-                                 int64_t *dst, vecq_error *err)
-{
-    const vecq_attr *attr = vecq_node_attr(node, name);
-    size_t i;
-
-    if (attr != NULL && attr->type != VECQ_ATTR_INTS)
-        return vecq_error_set(err, VECQ_ERR_FORMAT, "attribute '%s' must be a list of integers", name);
-    if (attr != NULL && attr->n > 0 && attr->n != want)
-        return vecq_error_set(err, VECQ_ERR_FORMAT, "attribute '%s' has %zu entries, not %zu", name, attr->n,
-                              want);
-    for (i = 0; i < want; i++)
-        dst[i] = attr != NULL && attr->n > 0 ? attr->ints[i] : missing;
-    return VECQ_OK;
-}
-
-vecq_status vecq_lower_attr_string(const vecq_node *node, const char *name, const char *const *names,
-                                   int *out, vecq_error *err)
-{
-    const vecq_attr *attr = vecq_node_attr(node, name);
-
-    *out = 0;
-    if (attr == NULL)
-        return VECQ_OK;
-    if (attr->type != VECQ_ATTR_STRING)
-        return vecq_error_set(err, VECQ_ERR_FORMAT, "attribute '%s' must be a string", name);
-    for (*out = 0; names[*out] != NULL; ++*out)
-        if (strlen(names[*out]) == attr->s.n && memcmp(names[*out], attr->s.data, attr->s.n) == 0)
-            return VECQ_OK;
-    return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "%s '%.*s' is not supported", name,
-                          attr->s.n < 60 ? (int)attr->s.n : 60, (const char *)attr->s.data);
-}
-
-vecq_status vecq_lower_axis(int64_t axis, unsigned rank, unsigned *out, vecq_error *err)
-{
-    if (axis < -(int64_t)rank || axis >= (int64_t)rank)
-        return vecq_error_set(err, VECQ_ERR_FORMAT, "axis %lld of a value with %u dimensions",
-                              (long long)axis, rank);
-    *out = (unsigned)(axis < 0 ? axis + (int64_t)rank : axis);
-    return VECQ_OK;
 }

@@ -16,7 +16,8 @@ typedef struct evaluation {
     vecq_dataset *data;
     vecq_loader *loader;
     vecq_evaluator *evaluator;
-    char **vocabulary;
+    vecq_arena arena; /* of the vocabulary */
+    const char **vocabulary;
     size_t n_vocabulary;
 } evaluation;
 
@@ -26,7 +27,7 @@ static void evaluation_close(evaluation *e)
     vecq_loader_destroy(e->loader);
     vecq_dataset_close(e->data);
     vecq_model_close(e->model);
-    vecq_preprocessing_free_vocabulary(e->vocabulary, e->n_vocabulary);
+    vecq_arena_clear(&e->arena);
     vecq_recipe_clear(&e->recipe);
 }
 
@@ -36,7 +37,7 @@ static vecq_status merge_recipe(evaluation *e, const vecq_recipe *given, vecq_er
     size_t i;
 
     VECQ_TRY(vecq_recipe_defaults(&e->recipe, err));
-    VECQ_TRY(vecq_preprocessing_read(e->model, &e->recipe, &e->vocabulary, &e->n_vocabulary, err));
+    VECQ_TRY(vecq_preprocessing_read(e->model, &e->recipe, &e->arena, &e->vocabulary, &e->n_vocabulary, err));
     for (i = 0; i < vecq_recipe_key_count(); i++) {
         const vecq_recipe_key *key = vecq_recipe_key_at(i);
         char path[64];
@@ -71,7 +72,7 @@ static vecq_status open_data(evaluation *e, const char *path, int split, vecq_er
     vecq_session_data_options(r, &e->ports, &options);
     options.split = split == 0 ? VECQ_SPLIT_TRAIN : split == 1 ? VECQ_SPLIT_VALIDATION : VECQ_SPLIT_TEST;
     if (e->n_vocabulary > 0) {
-        options.vocabulary = (const char *const *)e->vocabulary;
+        options.vocabulary = e->vocabulary;
         options.n_vocabulary = e->n_vocabulary;
     }
     VECQ_TRY(vecq_dataset_open(spec, &options, &e->data, err));

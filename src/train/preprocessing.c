@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "data/vocabulary.h"
 #include "onnx/trained.h"
 #include "train/recipe_private.h"
 
@@ -70,21 +71,6 @@ vecq_status vecq_preprocessing_text(const vecq_recipe *recipe, const vecq_datase
     return finish(&text, out, err);
 }
 
-vecq_status vecq_preprocessing_vocabulary(const vecq_dataset_info *data, char **out, vecq_error *err)
-{
-    vecq_text_writer text = {NULL, 0, 0, 0};
-    size_t i;
-
-    *out = NULL;
-    if (data->kind != VECQ_DATASET_TEXT)
-        return VECQ_OK;
-    for (i = 0; i < data->n_vocabulary; i++) {
-        vecq_text_add(&text, data->vocabulary[i]);
-        vecq_text_add(&text, "\n");
-    }
-    return finish(&text, out, err);
-}
-
 static int is_kept(const char *text, size_t n)
 {
     size_t i;
@@ -110,31 +96,24 @@ static vecq_status apply_line(vecq_recipe *recipe, const char *line, size_t n, v
     return vecq_recipe_set(recipe, text, err);
 }
 
-static vecq_status read_vocabulary(vecq_span bytes, char ***out, size_t *n, vecq_error *err)
+static vecq_status read_vocabulary(vecq_span bytes, vecq_arena *arena, const char ***out, size_t *n,
+                                   vecq_error *err)
 {
-    size_t i, begin = 0, capacity = 0;
+    const char *text;
 
-    for (i = 0; i <= bytes.n; i++) {
-        char *token;
-
-        if (i < bytes.n ? bytes.data[i] != '\n' : begin == i) /* the last line may lack its end */
-            continue;
-        if (memchr(bytes.data + begin, '\0', i - begin) != NULL)
-            return vecq_error_set(err, VECQ_ERR_FORMAT, "metadata %s: token %zu has a NUL in it",
-                                  VECQ_METADATA_VOCABULARY, *n);
-        if (!vecq_grow((void **)out, &capacity, *n, sizeof **out) ||
-            (token = vecq_alloc(i - begin + 1, 1)) == NULL)
-            return vecq_error_memory(err, bytes.n);
-        memcpy(token, bytes.data + begin, i - begin);
-        token[i - begin] = '\0';
-        (*out)[(*n)++] = token;
-        begin = i + 1;
-    }
-    return VECQ_OK;
+    if (bytes.n == 0)
+        return VECQ_OK;
+    if (memchr(bytes.data, '\0', bytes.n) != NULL)
+        return vecq_error_set(err, VECQ_ERR_FORMAT, "metadata %s: there is a NUL in it",
+                              VECQ_METADATA_VOCABULARY);
+    text = vecq_arena_string(arena, (const char *)bytes.data, bytes.n);
+    if (text == NULL)
+        return vecq_error_memory(err, bytes.n);
+    return vecq_vocabulary_split(arena, "metadata " VECQ_METADATA_VOCABULARY, text, out, n, err);
 }
 
-vecq_status vecq_preprocessing_read(vecq_model *model, vecq_recipe *recipe, char ***vocabulary,
-                                    size_t *n_vocabulary, vecq_error *err)
+vecq_status vecq_preprocessing_read(vecq_model *model, vecq_recipe *recipe, vecq_arena *arena,
+                                    const char ***vocabulary, size_t *n_vocabulary, vecq_error *err)
 {
     vecq_span text = vecq_document_metadata(vecq_model_document(model), VECQ_METADATA_DATA);
     size_t i, begin = 0;
@@ -147,14 +126,5 @@ vecq_status vecq_preprocessing_read(vecq_model *model, vecq_recipe *recipe, char
             begin = i + 1;
         }
     return read_vocabulary(vecq_document_metadata(vecq_model_document(model), VECQ_METADATA_VOCABULARY),
-                           vocabulary, n_vocabulary, err);
-}
-
-void vecq_preprocessing_free_vocabulary(char **vocabulary, size_t n)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        vecq_free(vocabulary[i]);
-    vecq_free((void *)vocabulary);
+                           arena, vocabulary, n_vocabulary, err);
 }

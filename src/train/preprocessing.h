@@ -2,11 +2,12 @@
 /*
  * What a trained model remembers of its data, in metadata_props: "ai.vecq.data", settings of a recipe (one
  * "data.key=value" a line: sizes, scale, mean, std, tokens, ...; no places), and "ai.vecq.vocabulary", one
- * token a line. docs/format/packed.md lists them.
+ * token a line (vecq_vocabulary_join()). docs/format/packed.md lists them.
  */
 #ifndef VECQ_TRAIN_PREPROCESSING_H
 #define VECQ_TRAIN_PREPROCESSING_H
 
+#include "base/alloc.h"
 #include "data/dataset.h"
 #include "train/recipe.h"
 
@@ -16,12 +17,9 @@
 /* The settings as text, with measured normalisation resolved; freed by vecq_free(). */
 vecq_status vecq_preprocessing_text(const vecq_recipe *recipe, const vecq_dataset_info *data,
                                     const double *mean, const double *std, char **out, vecq_error *err);
-/* Tokens one a line; NULL for images. */
-vecq_status vecq_preprocessing_vocabulary(const vecq_dataset_info *data, char **out, vecq_error *err);
-
-/* Applies what a model remembers; nothing if it remembers nothing. vocabulary: NULL, 0 when there is none. */
-vecq_status vecq_preprocessing_read(vecq_model *model, vecq_recipe *recipe, char ***vocabulary,
-                                    size_t *n_vocabulary, vecq_error *err);
-void vecq_preprocessing_free_vocabulary(char **vocabulary, size_t n);
+/* Applies what a model remembers; nothing if it remembers nothing. The vocabulary lies in the arena; NULL, 0
+ * when there is none. */
+vecq_status vecq_preprocessing_read(vecq_model *model, vecq_recipe *recipe, vecq_arena *arena,
+                                    const char ***vocabulary, size_t *n_vocabulary, vecq_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/status.h"
+#include "data/vocabulary.h"
 #include "train/preprocessing.h"
 #include "train/trainer_private.h"
 
@@ -144,8 +145,9 @@ vecq_status vecq_trainer_write(vecq_trainer *t, const vecq_metrics *expected, ve
     vecq_metrics found;
     vecq_status status = vecq_preprocessing_text(s->recipe, info, s->mean, s->std, &data, err);
 
-    if (status == VECQ_OK)
-        status = vecq_preprocessing_vocabulary(info, &vocabulary, err);
+    if (status == VECQ_OK && info->kind == VECQ_DATASET_TEXT &&
+        (vocabulary = vecq_vocabulary_join(info->vocabulary, info->n_vocabulary)) == NULL)
+        status = vecq_error_memory(err, info->n_vocabulary);
     if (status == VECQ_OK)
         status = write_model(t, data, vocabulary, &saved, err);
     vecq_free(data);
