@@ -8,13 +8,16 @@ set -eu
 
 job=${1:-build}
 mode=${2:-}
-build="gcc libc6-dev make cmake ninja-build pkg-config libcjson-dev"
+build="gcc libc6-dev make cmake ninja-build pkg-config libcjson-dev libyaml-dev zlib1g-dev libjpeg-dev libpng-dev"
+# Taken where the system has them; the build goes on without.
+optional="libdnnl-dev dataset-fashion-mnist"
+libraries="libcjson yaml-0.1 zlib libjpeg libpng"
 check="g++ clang libomp-dev libcmocka-dev python3 python3-venv"
 case $job in
-build) packages=$build tools="cc cmake ninja pkg-config" modules="libcjson" ;;
+build) packages=$build tools="cc cmake ninja pkg-config" modules="$libraries" ;;
 check) packages="$build $check" tools="gcc g++ clang clang++ cmake ctest ninja pkg-config python3" \
-    modules="libcjson cmocka" ;;
-fuzz) packages="$build clang llvm" tools="clang cmake ninja pkg-config" modules="libcjson" ;;
+    modules="$libraries cmocka" ;;
+fuzz) packages="$build clang llvm" tools="clang cmake ninja pkg-config" modules="$libraries" ;;
 *)
     echo "usage: $0 build|check|fuzz [--print]" >&2
     exit 2
@@ -59,6 +62,7 @@ finish_without_apt() { # $1: why nothing was installed
 
 if [ "$mode" = --print ]; then
     echo "$packages"
+    echo "optional: $optional" >&2
     exit 0
 fi
 if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-query >/dev/null 2>&1; then
@@ -74,7 +78,11 @@ if [ "$job" != build ] && command -v clang >/dev/null 2>&1; then
     runtime=$(clang_runtime)
     [ -z "$runtime" ] || installed "$runtime" || needed="$needed $runtime"
 fi
-if [ -z "$needed" ]; then
+extra=
+for package in $optional; do
+    installed "$package" || ! apt-cache show "$package" >/dev/null 2>&1 || extra="$extra $package"
+done
+if [ -z "$needed$extra" ]; then
     echo "install-deps: all packages are installed"
     exit 0
 fi
@@ -82,15 +90,24 @@ if [ "$(id -u)" -eq 0 ]; then
     as_root=
 elif command -v sudo >/dev/null 2>&1 && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
     as_root=sudo
+elif [ -z "$needed" ]; then
+    echo "install-deps: all packages that are needed are installed; useful, too:$extra"
+    exit 0
 else
     finish_without_apt "neither root nor sudo, cannot install:$needed"
 fi
-echo "install-deps: installing$needed"
+echo "install-deps: installing$needed$extra"
 export DEBIAN_FRONTEND=noninteractive
 $as_root apt-get -q update </dev/null
 if ! echo "$needed" | grep -q libclang-rt && [ "$job" != build ]; then
     needed="$needed $(clang_runtime)"
 fi
 # shellcheck disable=SC2086
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $needed </dev/null
+[ -z "$needed" ] ||
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $needed </dev/null
+for package in $optional; do # known only now, where the lists of packages were empty
+    installed "$package" || ! apt-cache show "$package" >/dev/null 2>&1 ||
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$package" </dev/null ||
+        echo "install-deps: $package cannot be installed; going on without"
+done
 echo "install-deps: done"

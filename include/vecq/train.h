@@ -64,26 +64,26 @@ typedef enum vecq_train_event_kind {
 
 typedef struct vecq_train_event {
     vecq_train_event_kind kind;
-    uint64_t step, steps;   /* done, in all */
-    double epoch, epochs;   /* done, in all */
-    uint64_t done, total;   /* VECQ_TRAIN_EVALUATING: batches */
-    double loss;            /* VECQ_TRAIN_STEP: average over the last steps; EVALUATED: of the data */
-    double accuracy;        /* the same, 0..1 */
-    double lr;              /* of the step */
-    double rate;            /* samples a second */
+    uint64_t step, steps; /* done, in all */
+    double epoch, epochs; /* done, in all */
+    uint64_t done, total; /* VECQ_TRAIN_EVALUATING: batches */
+    double loss;          /* VECQ_TRAIN_STEP: average over the last steps; EVALUATED: of the data */
+    double accuracy;      /* the same, 0..1 */
+    double lr;            /* of the step */
+    double rate;          /* samples a second */
     double seconds_left;
-    const char *text;       /* messages and warnings; EVALUATED: "test", "held back", ...; else "" */
+    const char *text; /* messages and warnings; EVALUATED: "test", "held back", ...; else "" */
 } vecq_train_event;
 
-/* Called on the thread of vecq_train(). Non-zero: stop; a checkpoint is written if there is a path for it, and
- * vecq_train() returns VECQ_ERR_CANCELLED. */
+/* Called on the thread of vecq_train(). Non-zero: stop; a checkpoint is written if there is a path for it,
+ * and vecq_train() returns VECQ_ERR_CANCELLED. */
 typedef int (*vecq_train_event_fn)(void *context, const vecq_train_event *event);
 
 typedef struct vecq_train_options {
     size_t size;            /* sizeof(vecq_train_options) */
     const char *output;     /* model file to write; NULL: none */
     const char *checkpoint; /* file for checkpoints; NULL: none are written */
-    const char *log;        /* JSON lines, appended; NULL: none */
+    const char *log;        /* JSON lines, begun anew unless it goes on from a checkpoint; NULL: none */
     int resume;             /* go on from `checkpoint` if it is there */
     int profile;            /* at the end: a message for each step of the plan, with backend and time */
     vecq_train_event_fn event;
@@ -95,16 +95,17 @@ VECQ_API void vecq_train_options_default(vecq_train_options *options);
 typedef struct vecq_train_result {
     uint64_t steps;
     double seconds;
-    double loss;              /* average over the last epoch */
-    double start_accuracy;    /* on the test data before the first step (after quantization); NaN: not measured */
-    double holdout_accuracy;  /* NaN: nothing was held back */
-    double test_accuracy;     /* of the weights that were written */
+    double loss; /* average over the last epoch */
+    double
+        start_accuracy; /* on the test data before the first step (after quantization); NaN: not measured */
+    double holdout_accuracy; /* NaN: nothing was held back */
+    double test_accuracy;    /* of the weights that were written */
     double test_loss;
-    double file_accuracy;     /* of the written file, loaded again; NaN: no output */
+    double file_accuracy; /* of the written file, loaded again; NaN: no output */
     uint64_t test_samples;
-    uint64_t file_bytes;      /* of the written file */
-    uint64_t parameters;      /* elements that were trained */
-    uint64_t peak_bytes;      /* of results, gradients and scratch of a step */
+    uint64_t file_bytes; /* of the written file */
+    uint64_t parameters; /* elements that were trained */
+    uint64_t peak_bytes; /* of results, gradients and scratch of a step */
 } vecq_train_result;
 
 /* Trains as the recipe says. `out` may be NULL. Messages name the file, the operator or the setting. A loss

@@ -263,9 +263,8 @@ vecq_status vecq_recipe_parse(const void *bytes, size_t n, const char *name, vec
 /*
  * One setting, "section.key=value" (top keys: "seed=7"). A list is "1,2,3" or YAML's "[1, 2, 3]"; rules,
  * which have commas of their own, are one or YAML's list. An empty value of a text or list empties it. On
- * failure the recipe is as it was.
+ * failure the recipe is as it was. Public (vecq/train.h).
  */
-/* public: vecq/train.h */
 VECQ_API vecq_status vecq_recipe_set(vecq_recipe *recipe, const char *assignment, vecq_error *err);
 
 /* Gives a key ("section.key") the value that it has in another recipe. */

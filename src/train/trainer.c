@@ -474,6 +474,7 @@ static vecq_status train(vecq_trainer *t, const vecq_recipe *recipe, vecq_train_
 {
     vecq_status status;
 
+    VECQ_TRY(vecq_trainer_check_places(recipe, t->options, err));
     VECQ_TRY(vecq_session_open(&t->session, recipe, err));
     t->epoch_steps = vecq_loader_batches(t->session.train_loader);
     VECQ_TRY(start(t, err));

@@ -3,13 +3,53 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/status.h"
 #include "data/vocabulary.h"
 #include "train/preprocessing.h"
 #include "train/trainer_private.h"
 
 #define METADATA_SUMMARY "ai.vecq.training"
+
+/* ---- before the run ---- */
+
+static int is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    if (a == NULL || b == NULL)
+        return 0;
+    return strcmp(a, b) == 0 || (stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) &&
+                                 x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+vecq_status vecq_trainer_check_places(const vecq_recipe *r, const vecq_train_options *o, vecq_error *err)
+{
+    const char *const written[3] = {o->output, o->checkpoint, o->log};
+    static const char *const what[3] = {"the model", "checkpoints", "the log"};
+    vecq_output *output;
+    size_t i, k;
+
+    for (i = 0; i < 3; i++) {
+        if (is_same_file(written[i], r->model.file) || is_same_file(written[i], r->distill.teacher))
+            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "%s: is an input: write %s to another file",
+                                  written[i], what[i]);
+        for (k = 0; k < i; k++)
+            if (is_same_file(written[i], written[k]))
+                return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                                      "%s: is for %s already: write %s to another file", written[i], what[k],
+                                      what[i]);
+    }
+    if (o->output == NULL)
+        return VECQ_OK;
+    VECQ_TRY(vecq_output_open(o->output, &output, err));
+    vecq_output_discard(output);
+    return VECQ_OK;
+}
+
+/* ---- after it ---- */
 
 /* "lenet5, 2 bits, 55 epochs, seed 1" */
 static void summary_text(const vecq_trainer *t, char *text, size_t n)

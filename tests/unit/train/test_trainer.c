@@ -398,6 +398,37 @@ static void test_refused(void **state)
     }
 }
 
+/* Files that cannot be, before any step. */
+static void test_places(void **state)
+{
+    static const struct {
+        const char *output, *checkpoint, *log, *word;
+    } rows[] = {{"nowhere/a.onnx", NULL, NULL, "nowhere"},   {"plain.onnx", NULL, NULL, "is an input"},
+                {"./plain.onnx", NULL, NULL, "is an input"}, {NULL, "teacher.onnx", NULL, "is an input"},
+                {"a.onnx", "a.onnx", NULL, "checkpoints"},   {"a.onnx", "b.onnx", "b.onnx", "the log"},
+                {NULL, NULL, "nowhere/log", "nowhere"}};
+    size_t i;
+
+    (void)state;
+    tiny_model("teacher.onnx", TINY_PLAIN, 8);
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        vecq_train_options options = tiny_options(rows[i].checkpoint, 0);
+        vecq_error err = VECQ_ERROR_INIT;
+        tale t = {0};
+
+        options.output = rows[i].output;
+        options.log = rows[i].log;
+        options.event = listen;
+        options.event_context = &t;
+        if (tiny_run(SETTINGS("model.file=plain.onnx", "distill.teacher=teacher.onnx"), &options, NULL,
+                     &err) == VECQ_OK)
+            fail_msg("%s is not refused", rows[i].word);
+        assert_error(&err, err.status, rows[i].word, NULL);
+        assert_int_equal(t.n, 0);
+        assert_int_not_equal(access("a.onnx", F_OK), 0);
+    }
+}
+
 static void test_checkpoint_cannot_be_written(void **state)
 {
     vecq_train_result r;
@@ -528,14 +559,23 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),         cmocka_unit_test(test_frozen),
-        cmocka_unit_test(test_softmax_is_cut), cmocka_unit_test(test_distillation),
-        cmocka_unit_test(test_batch_norm),     cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_events),         cmocka_unit_test(test_holdout),
-        cmocka_unit_test(test_keep_best),      cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_diverges),       cmocka_unit_test(test_no_gradient),
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_checkpoint_cannot_be_written),
-        cmocka_unit_test(test_full_disk),      cmocka_unit_test(test_file),
+        cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_softmax_is_cut),
+        cmocka_unit_test(test_distillation),
+        cmocka_unit_test(test_batch_norm),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_holdout),
+        cmocka_unit_test(test_keep_best),
+        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_diverges),
+        cmocka_unit_test(test_no_gradient),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_checkpoint_cannot_be_written),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_file),
         cmocka_unit_test(test_memory),
     };
 
