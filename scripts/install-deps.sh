@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the packages that a job needs on Debian and Ubuntu, if they are missing; on other systems prints what
 # is needed and goes on when the tools are there.
-#   scripts/install-deps.sh build|check|fuzz [--print]
+#   scripts/install-deps.sh build|demo|check|fuzz [--print]
 # docs/dependencies.md says what each package is for.
 set -eu
 
@@ -10,16 +10,19 @@ job=${1:-build}
 mode=${2:-}
 build="gcc libc6-dev make cmake ninja-build pkg-config libcjson-dev libyaml-dev zlib1g-dev libjpeg-dev libpng-dev"
 # Taken where the system has them; the build goes on without.
-optional="libdnnl-dev dataset-fashion-mnist"
+optional="libdnnl-dev"
+clang=no # its runtimes have packages of their own
 libraries="libcjson yaml-0.1 zlib libjpeg libpng"
 check="g++ clang libomp-dev libcmocka-dev python3 python3-venv"
 case $job in
 build) packages=$build tools="cc cmake ninja pkg-config" modules="$libraries" ;;
-check) packages="$build $check" tools="gcc g++ clang clang++ cmake ctest ninja pkg-config python3" \
-    modules="$libraries cmocka" ;;
-fuzz) packages="$build clang llvm" tools="clang cmake ninja pkg-config" modules="$libraries" ;;
+demo) packages=$build tools="cc cmake ninja pkg-config" modules="$libraries" \
+    optional="$optional dataset-fashion-mnist" ;;
+check) packages="$build $check" clang=yes optional="$optional dataset-fashion-mnist" \
+    tools="gcc g++ clang clang++ cmake ctest ninja pkg-config python3" modules="$libraries cmocka" ;;
+fuzz) packages="$build clang llvm" clang=yes tools="clang cmake ninja pkg-config" modules="$libraries" ;;
 *)
-    echo "usage: $0 build|check|fuzz [--print]" >&2
+    echo "usage: $0 build|demo|check|fuzz [--print]" >&2
     exit 2
     ;;
 esac
@@ -74,7 +77,7 @@ for package in $packages; do
     # pkgconf took over the name pkg-config; either will do.
     installed "$package" || { [ "$package" = pkg-config ] && installed pkgconf; } || needed="$needed $package"
 done
-if [ "$job" != build ] && command -v clang >/dev/null 2>&1; then
+if [ "$clang" = yes ] && command -v clang >/dev/null 2>&1; then
     runtime=$(clang_runtime)
     [ -z "$runtime" ] || installed "$runtime" || needed="$needed $runtime"
 fi
@@ -99,7 +102,7 @@ fi
 echo "install-deps: installing$needed$extra"
 export DEBIAN_FRONTEND=noninteractive
 $as_root apt-get -q update </dev/null
-if ! echo "$needed" | grep -q libclang-rt && [ "$job" != build ]; then
+if ! echo "$needed" | grep -q libclang-rt && [ "$clang" = yes ]; then
     needed="$needed $(clang_runtime)"
 fi
 # shellcheck disable=SC2086
