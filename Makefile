@@ -20,7 +20,7 @@ check: ## build with gcc, clang and sanitizers; run all tests
 check-full: ## check, and: thread sanitizer, every instruction set masked, valgrind, ten minutes of fuzzing
 	@scripts/check.sh full
 
-demo: ## quantize a model made on the spot, and print one table
+demo: ## train LeNet5 on Fashion-MNIST, bring it to 2 bits, print one table (minutes)
 	@scripts/demo.sh
 
 fuzz: ## libFuzzer on every target, FUZZ_SECONDS each (60)

@@ -44,7 +44,7 @@ if [ -z "${VECQ:-}" ]; then
     say "1. what is needed: compiler, libraries, the images"
     job=demo
     [ -z "${FASHION_MNIST:-}" ] || job=build
-    scripts/install-deps.sh "$job"
+    scripts/install-deps.sh "$job" || stop "packages are missing and could not be installed (above)"
 
     say "2. build"
     scripts/build.sh release -DVECQ_TESTS=OFF -DVECQ_BENCH=OFF >>"$log" 2>&1 || {
