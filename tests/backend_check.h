@@ -19,6 +19,8 @@
 #include "graph/gradient.h"
 #include "vecq_test.h"
 
+#include "fail_alloc.h"
+
 #define BC_INPUTS  24
 #define BC_OUTPUTS (2 * BC_INPUTS)
 
@@ -251,6 +253,39 @@ static inline void bc_run(const bc_case *c, const vecq_backend *backend)
     }
     bc_clear(&truth);
     bc_clear(&magnitude);
+}
+
+typedef struct bc_life {
+    const vecq_program *program;
+    const vecq_backend *backend;
+} bc_life;
+
+static inline vecq_status bc_live(void *context, vecq_error *err)
+{
+    const bc_life *life = context;
+    vecq_exec_options options = {.backends = &life->backend, .n_backends = 1, .threads = 1, .is_training = 1};
+    vecq_run run = {.step = 0, .seed = 1, .threads = 1};
+    vecq_exec *exec = NULL;
+    vecq_status status = vecq_exec_create(life->program, &options, &exec, err);
+
+    if (status == VECQ_OK)
+        status = vecq_exec_run(exec, &run, err);
+    vecq_exec_destroy(exec);
+    return status;
+}
+
+/* Every allocation of planning and running fails once; returns how many there are. */
+static inline size_t bc_fail_every_alloc(const bc_case *c, const vecq_backend *backend)
+{
+    bc_life life = {.backend = backend};
+    bc_state s;
+    size_t n;
+
+    bc_make(&s, c, backend, VECQ_DT_FLOAT, 1, 0);
+    life.program = &s.program;
+    n = vecq_fail_every_alloc(bc_live, &life);
+    bc_clear(&s);
+    return n;
 }
 
 /* For tests of a backend that this build may lack. */

@@ -79,6 +79,54 @@ static dnnl_status_t conv_forward(const vecq_dnnl_maker *m, const conv_md *md, d
                                   md->small, &md->win, pd);
 }
 
+/* The same with images as they were produced; 0: those are plain. */
+static vecq_status conv_as_produced(vecq_onednn *e, const vecq_planner *planner, const vecq_var *large,
+                                    const vecq_var *small, conv_md *md, int *differs, vecq_error *err)
+{
+    const vecq_dnnl_md *given = NULL;
+
+    *differs = 0;
+    if (large != NULL) {
+        VECQ_TRY(vecq_onednn_produced(e, planner, large, &given, err));
+        if (vecq_onednn_layout(given) != NULL) {
+            md->large = given;
+            *differs = 1;
+        }
+    }
+    if (small != NULL) {
+        VECQ_TRY(vecq_onednn_produced(e, planner, small, &given, err));
+        if (vecq_onednn_layout(given) != NULL) {
+            md->small = given;
+            *differs = 1;
+        }
+    }
+    return VECQ_OK;
+}
+
+/* A backward descriptor, and whether it is worth having. */
+static dnnl_status_t conv_backward(vecq_onednn *e, const conv_md *md, int is_weights, int must_be_fast,
+                                   dnnl_primitive_desc_t *pd)
+{
+    dnnl_primitive_desc_t hint = NULL;
+    dnnl_status_t made = conv_forward(&e->make, md, &hint);
+
+    if (made != dnnl_success)
+        return made;
+    if (is_weights)
+        made = vecq_dnnl_conv_backward_weights(&e->make, dnnl_convolution_auto, md->large, md->w, md->b,
+                                               md->small, &md->win, hint, pd);
+    else
+        made = vecq_dnnl_conv_backward_data(&e->make, dnnl_convolution_auto, md->large, md->w, md->small,
+                                            &md->win, hint, pd);
+    dnnl_primitive_desc_destroy(hint);
+    if (made == dnnl_success && must_be_fast && vecq_onednn_is_slow(*pd)) {
+        dnnl_primitive_desc_destroy(*pd);
+        *pd = NULL;
+        return dnnl_unimplemented;
+    }
+    return made;
+}
+
 /* large, w, b -> small */
 static vecq_status plan_small(vecq_onednn *e, vecq_planner *planner, const vecq_op *op, const vecq_var *large,
                               const vecq_var *w, const vecq_var *b, const vecq_var *small, int *taken,
@@ -112,19 +160,20 @@ static vecq_status plan_large(vecq_onednn *e, vecq_planner *planner, const vecq_
     vecq_onednn_arg args[] = {{.kind = DNNL_ARG_DIFF_DST, .var = small},
                               {.kind = DNNL_ARG_WEIGHTS, .var = w},
                               {.kind = DNNL_ARG_DIFF_SRC, .access = VECQ_ONEDNN_WRITE, .var = large}};
-    dnnl_primitive_desc_t pd = NULL, hint = NULL;
-    dnnl_status_t made;
-    conv_md md;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t made = dnnl_unimplemented;
+    conv_md md, given;
+    int differs;
 
     if (!conv_takes(op->params, large, w, small))
         return VECQ_OK;
     VECQ_TRY(conv_describe(e, op->params, large, w, NULL, small, &md, err));
-    made = conv_forward(&e->make, &md, &hint);
-    if (made == dnnl_success) {
-        made = vecq_dnnl_conv_backward_data(&e->make, dnnl_convolution_auto, md.large, md.w, md.small,
-                                            &md.win, hint, &pd);
-        dnnl_primitive_desc_destroy(hint);
-    }
+    given = md;
+    VECQ_TRY(conv_as_produced(e, planner, NULL, small, &given, &differs, err));
+    if (differs)
+        made = conv_backward(e, &given, 0, 1, &pd);
+    if (made != dnnl_success)
+        made = conv_backward(e, &md, 0, 0, &pd);
     return vecq_onednn_finish(e, planner, op, made, pd, args, 3, taken, err);
 }
 
@@ -137,19 +186,20 @@ static vecq_status plan_weights(vecq_onednn *e, vecq_planner *planner, const vec
                               {.kind = DNNL_ARG_DIFF_DST, .var = small},
                               {.kind = DNNL_ARG_DIFF_WEIGHTS, .access = VECQ_ONEDNN_WRITE, .var = dw},
                               {.kind = DNNL_ARG_DIFF_BIAS, .access = VECQ_ONEDNN_WRITE, .var = db}};
-    dnnl_primitive_desc_t pd = NULL, hint = NULL;
-    dnnl_status_t made;
-    conv_md md;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t made = dnnl_unimplemented;
+    conv_md md, given;
+    int differs;
 
     if (!conv_takes(op->params, large, dw, small))
         return VECQ_OK;
     VECQ_TRY(conv_describe(e, op->params, large, dw, db, small, &md, err));
-    made = conv_forward(&e->make, &md, &hint);
-    if (made == dnnl_success) {
-        made = vecq_dnnl_conv_backward_weights(&e->make, dnnl_convolution_auto, md.large, md.w, md.b,
-                                               md.small, &md.win, hint, &pd);
-        dnnl_primitive_desc_destroy(hint);
-    }
+    given = md;
+    VECQ_TRY(conv_as_produced(e, planner, large, small, &given, &differs, err));
+    if (differs)
+        made = conv_backward(e, &given, 1, 1, &pd);
+    if (made != dnnl_success)
+        made = conv_backward(e, &md, 1, 0, &pd);
     return vecq_onednn_finish(e, planner, op, made, pd, args, 4, taken, err);
 }
 

@@ -96,8 +96,11 @@ static vecq_status fused_gradient(vecq_gradient *g, const vecq_op *op, vecq_op_k
 FUSED_GRADIENT(relu, RELU_GRAD, op->outputs[0])
 FUSED_GRADIENT(sigmoid, SIGMOID_GRAD, op->outputs[0])
 FUSED_GRADIENT(tanh, TANH_GRAD, op->outputs[0])
-FUSED_GRADIENT(leaky_relu, LEAKY_RELU_GRAD, op->inputs[0])
-FUSED_GRADIENT(clip, CLIP_GRAD, op->inputs[0])
+/* The result tells as much as the input (y > 0 where x > 0; y inside the bounds where x is), and with it the
+ * input need not be kept: these can be done in place. */
+FUSED_GRADIENT(leaky_relu, LEAKY_RELU_GRAD,
+               ((const vecq_unary_params *)op->params)->a >= 0 ? op->outputs[0] : op->inputs[0])
+FUSED_GRADIENT(clip, CLIP_GRAD, op->outputs[0])
 FUSED_GRADIENT(elu, ELU_GRAD, op->inputs[0])
 FUSED_GRADIENT(hard_sigmoid, HARD_SIGMOID_GRAD, op->inputs[0])
 FUSED_GRADIENT(hard_swish, HARD_SWISH_GRAD, op->inputs[0])

@@ -35,10 +35,11 @@ static vecq_status build_lstm(vecq_program *program, vecq_var *const *in, const 
     return VECQ_OK;
 }
 
-static void run_lstm(const lstm_case *l, const vecq_backend *backend)
+/* `name` is the caller's, for messages. */
+static bc_case case_of(const lstm_case *l, char name[96])
 {
     int64_t d = l->direction == VECQ_LSTM_BOTH ? 2 : 1, h = l->hidden;
-    bc_case c = {.name = "lstm",
+    bc_case c = {.name = name,
                  .n_inputs = 3,
                  .inputs = {{.rank = 3, .dims = {l->steps, l->batch, l->input}},
                             {.rank = 3, .dims = {d, 4 * h, l->input}},
@@ -47,7 +48,6 @@ static void run_lstm(const lstm_case *l, const vecq_backend *backend)
                  .extra = l,
                  .taken = "LSTM LSTMGrad",
                  .relative_to_largest = 1};
-    char name[96];
 
     /* The longest sum is a weight's gradient over all steps and the batch; each term carries the error of the
      * sums before it. */
@@ -58,9 +58,16 @@ static void run_lstm(const lstm_case *l, const vecq_backend *backend)
         c.inputs[c.n_inputs++] = (bc_input){.rank = 3, .dims = {d, l->batch, h}};
     if (l->has_c)
         c.inputs[c.n_inputs++] = (bc_input){.rank = 3, .dims = {d, l->batch, h}};
-    snprintf(name, sizeof name, "lstm direction %d, %d steps, bias %d, h %d, c %d, outputs %d",
-             (int)l->direction, (int)l->steps, l->has_bias, l->has_h, l->has_c, l->outputs);
-    c.name = name;
+    snprintf(name, 96, "lstm direction %d, %d steps, bias %d, h %d, c %d, outputs %d", (int)l->direction,
+             (int)l->steps, l->has_bias, l->has_h, l->has_c, l->outputs);
+    return c;
+}
+
+static void run_lstm(const lstm_case *l, const vecq_backend *backend)
+{
+    char name[96];
+    bc_case c = case_of(l, name);
+
     bc_run(&c, backend);
     c.forward_only = 1;
     c.taken = "LSTM";
@@ -108,11 +115,23 @@ static void test_sizes(void **state)
         run_lstm(&cases[i], backend);
 }
 
+static void test_out_of_memory(void **state)
+{
+    static const lstm_case l = {VECQ_LSTM_BOTH, 2, 2, 3, 4, 1, 1, 0, 7};
+    char name[96];
+    bc_case c = case_of(&l, name);
+    BC_BACKEND("onednn")
+
+    (void)state;
+    assert_true(bc_fail_every_alloc(&c, backend) > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_directions),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_out_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,6 @@
 /* Small networks forward and backward, oneDNN against ref; which reorders their plans have; what fails. */
 #include "backend_check.h"
 
-#include "fail_alloc.h"
-
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 /* ---- building blocks: inputs are taken one after the other ---- */
@@ -459,41 +457,14 @@ static void test_reorders(void **state)
 
 /* ---- failures ---- */
 
-typedef struct whole {
-    const bc_case *c;
-    const vecq_backend *backend;
-} whole;
-
-static vecq_status whole_life(void *context, vecq_error *err)
-{
-    const whole *w = context;
-    vecq_exec_options options = {.backends = &w->backend, .n_backends = 1, .threads = 1, .is_training = 1};
-    vecq_run run = {.step = 0, .seed = 1, .threads = 1};
-    vecq_exec *exec = NULL;
-    vecq_status status;
-    bc_state *s = (bc_state *)(uintptr_t)w->c->extra;
-
-    status = vecq_exec_create(&s->program, &options, &exec, err);
-    if (status == VECQ_OK)
-        status = vecq_exec_run(exec, &run, err);
-    vecq_exec_destroy(exec);
-    return status;
-}
-
 /* Every allocation of planning and running fails once. */
 static void test_out_of_memory(void **state)
 {
-    bc_case c = lenet;
-    whole w = {.c = &c};
-    bc_state s;
     BC_BACKEND("onednn")
 
     (void)state;
-    w.backend = backend;
-    bc_make(&s, &lenet, backend, VECQ_DT_FLOAT, 1, 0);
-    c.extra = &s;
-    assert_true(vecq_fail_every_alloc(whole_life, &w) > 50);
-    bc_clear(&s);
+    assert_true(bc_fail_every_alloc(&lenet, backend) > 50);
+    assert_true(bc_fail_every_alloc(&mobilenet, backend) > 50);
 }
 
 int main(void)

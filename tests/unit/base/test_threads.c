@@ -206,10 +206,22 @@ static void resolve(void **state)
     assert_int_equal(vecq_threads_resolve(~0u), VECQ_THREADS_MAX);
 }
 
+/* Without an OpenMP runtime there is nothing to limit. */
+static void limit_is_given_back(void **state)
+{
+    unsigned before = vecq_threads_limit(3), during = vecq_threads_limit(before);
+
+    (void)state;
+    assert_in_range(before, 1, ~0u);
+    assert_true(during == 3 || during == 1);
+    assert_int_equal(vecq_threads_limit(before), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resolve),
+        cmocka_unit_test(limit_is_given_back),
         cmocka_unit_test(ranges_cover_everything_once),
         cmocka_unit_test(grain_zero_is_one),
         cmocka_unit_test(threads_run_at_the_same_time),

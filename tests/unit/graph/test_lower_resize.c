@@ -199,7 +199,7 @@ static void add_node(model_build *b, const node_case *c)
         char name[8];
 
         for (k = 0; k < 8; k++) {
-            ints[k] = (int64_t)in->v[k];
+            ints[k] = in->v[k] < 1e18 ? (int64_t)in->v[k] : 0;
             floats[k] = (float)in->v[k];
         }
         snprintf(name, sizeof name, "c%d", i);
