@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "train/preprocessing.h"
-#include "train/recipe_private.h"
 #include "train/session.h"
 
 typedef struct evaluation {
@@ -29,24 +28,6 @@ static void evaluation_close(evaluation *e)
     vecq_model_close(e->model);
     vecq_arena_clear(&e->arena);
     vecq_recipe_clear(&e->recipe);
-}
-
-/* Defaults, then what the model remembers, then what the caller gave. */
-static vecq_status merge_recipe(evaluation *e, const vecq_recipe *given, vecq_error *err)
-{
-    size_t i;
-
-    VECQ_TRY(vecq_recipe_defaults(&e->recipe, err));
-    VECQ_TRY(vecq_preprocessing_read(e->model, &e->recipe, &e->arena, &e->vocabulary, &e->n_vocabulary, err));
-    for (i = 0; i < vecq_recipe_key_count(); i++) {
-        const vecq_recipe_key *key = vecq_recipe_key_at(i);
-        char path[64];
-
-        vecq_recipe_key_path(key, path);
-        if (vecq_recipe_is_given(given, path))
-            VECQ_TRY(vecq_recipe_copy_key(&e->recipe, given, path, err));
-    }
-    return VECQ_OK;
 }
 
 /* Messages about the model begin with its file, those about data with theirs. */
@@ -94,7 +75,10 @@ static vecq_status prepare(evaluation *e, const char *path, const vecq_recipe *r
         .ports = &e->ports, .lower = &lower, .backends = backends, .threads = recipe->threads};
 
     VECQ_TRY(vecq_model_load(path, &e->model, err));
-    VECQ_TRY(of_model(path, merge_recipe(e, recipe, err), err));
+    VECQ_TRY(of_model(path,
+                      vecq_preprocessing_merge(e->model, recipe, &e->arena, &e->recipe, &e->vocabulary,
+                                               &e->n_vocabulary, err),
+                      err));
     VECQ_TRY(of_model(path,
                       vecq_ports_find(&vecq_model_document(e->model)->ir, e->recipe.model.input,
                                       e->recipe.model.output, &e->ports, err),

@@ -112,8 +112,8 @@ static vecq_status read_vocabulary(vecq_span bytes, vecq_arena *arena, const cha
     return vecq_vocabulary_split(arena, "metadata " VECQ_METADATA_VOCABULARY, text, out, n, err);
 }
 
-vecq_status vecq_preprocessing_read(vecq_model *model, vecq_recipe *recipe, vecq_arena *arena,
-                                    const char ***vocabulary, size_t *n_vocabulary, vecq_error *err)
+static vecq_status read_remembered(vecq_model *model, vecq_recipe *recipe, vecq_arena *arena,
+                                   const char ***vocabulary, size_t *n_vocabulary, vecq_error *err)
 {
     vecq_span text = vecq_document_metadata(vecq_model_document(model), VECQ_METADATA_DATA);
     size_t i, begin = 0;
@@ -127,4 +127,23 @@ vecq_status vecq_preprocessing_read(vecq_model *model, vecq_recipe *recipe, vecq
         }
     return read_vocabulary(vecq_document_metadata(vecq_model_document(model), VECQ_METADATA_VOCABULARY),
                            arena, vocabulary, n_vocabulary, err);
+}
+
+vecq_status vecq_preprocessing_merge(vecq_model *model, const vecq_recipe *given, vecq_arena *arena,
+                                     vecq_recipe *out, const char ***vocabulary, size_t *n_vocabulary,
+                                     vecq_error *err)
+{
+    size_t i;
+
+    VECQ_TRY(vecq_recipe_defaults(out, err));
+    VECQ_TRY(read_remembered(model, out, arena, vocabulary, n_vocabulary, err));
+    for (i = 0; i < vecq_recipe_key_count(); i++) {
+        const vecq_recipe_key *key = vecq_recipe_key_at(i);
+        char path[64];
+
+        vecq_recipe_key_path(key, path);
+        if (vecq_recipe_is_given(given, path))
+            VECQ_TRY(vecq_recipe_copy_key(out, given, path, err));
+    }
+    return VECQ_OK;
 }

@@ -17,9 +17,13 @@
 /* The settings as text, with measured normalisation resolved; freed by vecq_free(). */
 vecq_status vecq_preprocessing_text(const vecq_recipe *recipe, const vecq_dataset_info *data,
                                     const double *mean, const double *std, char **out, vecq_error *err);
-/* Applies what a model remembers; nothing if it remembers nothing. The vocabulary lies in the arena; NULL, 0
- * when there is none. */
-vecq_status vecq_preprocessing_read(vecq_model *model, vecq_recipe *recipe, vecq_arena *arena,
-                                    const char ***vocabulary, size_t *n_vocabulary, vecq_error *err);
+/*
+ * The settings of a run that begins with a model: defaults, then what the model remembers, then what the
+ * caller gave. `out` is to be cleared by the caller, also on failure. The vocabulary lies in the arena; NULL,
+ * 0 when the model remembers none.
+ */
+vecq_status vecq_preprocessing_merge(vecq_model *model, const vecq_recipe *given, vecq_arena *arena,
+                                     vecq_recipe *out, const char ***vocabulary, size_t *n_vocabulary,
+                                     vecq_error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "train/preprocessing.h"
 #include "train/session_private.h"
 #include "zoo/zoo.h"
 
@@ -146,6 +147,8 @@ static vecq_status open_data(vecq_session *s, const vecq_ports *ports, vecq_data
     vecq_session_data_options(s->recipe, ports, options);
     options->split = VECQ_SPLIT_TRAIN;
     options->random_crop = s->recipe->augment.crop && s->recipe->data.resize > 0;
+    options->vocabulary = s->vocabulary;
+    options->n_vocabulary = s->n_vocabulary;
     VECQ_TRY(vecq_dataset_open(s->recipe->data.train, options, &s->train, err));
     return open_others(s, options, err);
 }
@@ -249,6 +252,13 @@ static vecq_status open_file(vecq_session *s, vecq_dataset_options *options, vec
     vecq_status status;
 
     VECQ_TRY(vecq_model_load(s->recipe->model.file, &s->model, err));
+    status = vecq_preprocessing_merge(s->model, s->recipe, &s->arena, &s->merged, &s->vocabulary,
+                                      &s->n_vocabulary, err);
+    if (status != VECQ_OK) {
+        vecq_error_prefix(err, "%s", s->recipe->model.file);
+        return status;
+    }
+    s->recipe = &s->merged;
     s->ir = &vecq_model_document(s->model)->ir;
     status = vecq_ports_find(s->ir, s->recipe->model.input, s->recipe->model.output, &s->ports, err);
     if (status != VECQ_OK) {
@@ -327,5 +337,7 @@ void vecq_session_close(vecq_session *s)
     vecq_model_close(s->teacher);
     vecq_model_close(s->model);
     vecq_free(s->made);
+    vecq_recipe_clear(&s->merged);
+    vecq_arena_clear(&s->arena);
     memset(s, 0, sizeof *s);
 }

@@ -28,7 +28,11 @@ typedef struct vecq_stepper {
 } vecq_stepper;
 
 typedef struct vecq_session {
-    const vecq_recipe *recipe;
+    const vecq_recipe *recipe; /* the caller's, or `merged` */
+    vecq_recipe merged;        /* with what the model remembers of its data */
+    vecq_arena arena;          /* of the vocabulary that it remembers */
+    const char **vocabulary;
+    size_t n_vocabulary;
     vecq_model *model;
     vecq_ir *ir;
     vecq_model *teacher;

@@ -66,8 +66,8 @@ vecq_status vecq_trainer_keep_best(vecq_trainer *trainer, double accuracy, vecq_
 vecq_status vecq_trainer_restore_best(vecq_trainer *trainer, vecq_error *err);
 void vecq_trainer_drop_best(vecq_trainer *trainer);
 
-/* What is written must not be one file, nor what is read, and the model's place must be one that can be written:
- * before hours of training. */
+/* What is written must not be one file, nor what is read, and the model's place must be one that can be
+ * written: before hours of training. */
 vecq_status vecq_trainer_check_places(const vecq_recipe *recipe, const vecq_train_options *options,
                                       vecq_error *err);
 /* Writes the model, loads it again, evaluates it and compares with `expected`. */

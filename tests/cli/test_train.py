@@ -68,6 +68,20 @@ class Train(vecq_cli.Case):
         self.assertEqual(steps, sorted(steps))
         self.assertTrue(os.path.exists(self.out + ".ckpt"))
 
+    def test_remembers_preprocessing(self):
+        first = self.json(*self.args, "--json", "-o", self.out, "--set", "data.mean=0.3", "--set", "data.std=0.01",
+                          stderr=subprocess.DEVNULL)
+        common = ["train", "--model", self.out, "--data", "idx:" + self.data, "--set", "train.batch=30", "--json",
+                  "--set", "train.limit_steps=1", "-j", "1"]
+        again = self.json(*common, "-o", self.out + "2", stderr=subprocess.DEVNULL)
+        self.assertEqual(again["start_accuracy"], first["file_accuracy"])
+        start = [r for r in self.log(self.out + "2.log.jsonl") if r["event"] == "evaluation"][0]
+        self.assertEqual(start["loss"], first["test_loss"])
+        other = self.json(*common, "-o", self.out + "3", "--set", "data.std=1", stderr=subprocess.DEVNULL)
+        start = [r for r in self.log(self.out + "3.log.jsonl") if r["event"] == "evaluation"][0]
+        self.assertNotEqual(start["loss"], first["test_loss"])  # what is given wins
+        self.assertIsNotNone(other["start_accuracy"])
+
     def test_text(self):
         text = self.text(*self.args)
         self.assertRegex(text, r"(?m)^epoch 1/3 +test: accuracy \d+\.\d\d % \(\d+ of 60\), loss \d")
