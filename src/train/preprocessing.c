@@ -96,6 +96,18 @@ static vecq_status apply_line(vecq_recipe *recipe, const char *line, size_t n, v
     return vecq_recipe_set(recipe, text, err);
 }
 
+vecq_status vecq_preprocessing_apply(vecq_span text, vecq_recipe *recipe, vecq_error *err)
+{
+    size_t i, begin = 0;
+
+    for (i = 0; i <= text.n; i++)
+        if (text.n > 0 && (i == text.n || text.data[i] == '\n')) {
+            VECQ_TRY(apply_line(recipe, (const char *)text.data + begin, i - begin, err));
+            begin = i + 1;
+        }
+    return VECQ_OK;
+}
+
 static vecq_status read_vocabulary(vecq_span bytes, vecq_arena *arena, const char ***out, size_t *n,
                                    vecq_error *err)
 {
@@ -115,16 +127,10 @@ static vecq_status read_vocabulary(vecq_span bytes, vecq_arena *arena, const cha
 static vecq_status read_remembered(vecq_model *model, vecq_recipe *recipe, vecq_arena *arena,
                                    const char ***vocabulary, size_t *n_vocabulary, vecq_error *err)
 {
-    vecq_span text = vecq_document_metadata(vecq_model_document(model), VECQ_METADATA_DATA);
-    size_t i, begin = 0;
-
     *vocabulary = NULL;
     *n_vocabulary = 0;
-    for (i = 0; i <= text.n; i++)
-        if (text.n > 0 && (i == text.n || text.data[i] == '\n')) {
-            VECQ_TRY(apply_line(recipe, (const char *)text.data + begin, i - begin, err));
-            begin = i + 1;
-        }
+    VECQ_TRY(vecq_preprocessing_apply(vecq_document_metadata(vecq_model_document(model), VECQ_METADATA_DATA),
+                                      recipe, err));
     return read_vocabulary(vecq_document_metadata(vecq_model_document(model), VECQ_METADATA_VOCABULARY),
                            arena, vocabulary, n_vocabulary, err);
 }

@@ -8,6 +8,7 @@
 #define VECQ_TRAIN_PREPROCESSING_H
 
 #include "base/alloc.h"
+#include "base/span.h"
 #include "data/dataset.h"
 #include "train/recipe.h"
 
@@ -17,6 +18,9 @@
 /* The settings as text, with measured normalisation resolved; freed by vecq_free(). */
 vecq_status vecq_preprocessing_text(const vecq_recipe *recipe, const vecq_dataset_info *data,
                                     const double *mean, const double *std, char **out, vecq_error *err);
+/* Applies the settings of such a text, which nobody vouches for: VECQ_ERR_FORMAT for anything else. */
+vecq_status vecq_preprocessing_apply(vecq_span text, vecq_recipe *recipe, vecq_error *err);
+
 /*
  * The settings of a run that begins with a model: defaults, then what the model remembers, then what the
  * caller gave. `out` is to be cleared by the caller, also on failure. The vocabulary lies in the arena; NULL,
