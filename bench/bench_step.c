@@ -51,16 +51,16 @@ typedef struct net_program {
 static vecq_status stored(net_program *p, const char *name, unsigned rank, const int64_t *dims, double low,
                           double high, int is_state, vecq_var **out, vecq_error *err)
 {
-    vecq_slotted *slotted = NULL;
+    vecq_stored *stored = NULL;
     vecq_tensor tensor;
     size_t i;
 
     VECQ_TRY(vecq_tensor_create(VECQ_DT_FLOAT, rank, dims, &tensor, err));
     for (i = 0; i < tensor.count; i++)
         ((float *)tensor.data)[i] = (float)(low + (high - low) * vecq_rng_uniform(&p->rng));
-    VECQ_TRY(vecq_store_add(&p->store, name, NULL, &tensor, &slotted, err));
-    slotted->is_trained = !is_state;
-    VECQ_TRY(vecq_program_stored(&p->program, slotted, out, err));
+    VECQ_TRY(vecq_store_add(&p->store, name, NULL, &tensor, &stored, err));
+    stored->is_trained = !is_state;
+    VECQ_TRY(vecq_program_stored(&p->program, stored, out, err));
     if (!is_state)
         p->parameters[p->n++] = *out;
     return VECQ_OK;

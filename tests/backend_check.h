@@ -90,7 +90,7 @@ static inline vecq_var *bc_tensor(bc_state *s, const bc_case *c, const char *nam
                                   vecq_dtype dtype, vecq_rng *rng, int is_absolute)
 {
     vecq_error err = VECQ_ERROR_INIT;
-    vecq_slotted *slotted;
+    vecq_stored *stored;
     vecq_tensor tensor;
     vecq_var *var = NULL;
 
@@ -100,9 +100,9 @@ static inline vecq_var *bc_tensor(bc_state *s, const bc_case *c, const char *nam
                                in->rank, in->dims, &tensor, &err),
             &err, c->name);
     bc_fill(&tensor, in, rng, is_absolute);
-    bc_must(vecq_store_add(&s->store, name, NULL, &tensor, &slotted, &err), &err, c->name);
-    slotted->is_trained = !in->is_fixed && !in->is_integer;
-    bc_must(vecq_program_stored(&s->program, slotted, &var, &err), &err, c->name);
+    bc_must(vecq_store_add(&s->store, name, NULL, &tensor, &stored, &err), &err, c->name);
+    stored->is_trained = !in->is_fixed && !in->is_integer;
+    bc_must(vecq_program_stored(&s->program, stored, &var, &err), &err, c->name);
     return var;
 }
 
@@ -154,7 +154,7 @@ static inline void bc_make(bc_state *s, const bc_case *c, const vecq_backend *ba
     for (i = 0; i < c->n_inputs; i++) {
         snprintf(name, sizeof name, "in%zu", i);
         s->in[i] = bc_tensor(s, c, name, &c->inputs[i], dtype, &rng, is_absolute);
-        with[i] = s->in[i]->slotted->is_trained ? s->in[i] : NULL;
+        with[i] = s->in[i]->stored->is_trained ? s->in[i] : NULL;
     }
     bc_must(c->build(&s->program, s->in, c->extra, s->out, &s->n_out, &err), &err, c->name);
     for (i = 0; i < s->n_out; i++)

@@ -67,7 +67,7 @@ static inline void gc_make_inputs(const gc_case *c, gc_state *s, vecq_rng *rng)
         const gc_input *in = &c->inputs[i];
         double low = in->low, high = in->high;
         vecq_tensor tensor;
-        vecq_slotted *slotted;
+        vecq_stored *stored;
         char name[16];
 
         if (low == 0 && high == 0) {
@@ -84,9 +84,9 @@ static inline void gc_make_inputs(const gc_case *c, gc_state *s, vecq_rng *rng)
             else
                 ((double *)tensor.data)[k] = low + (high - low) * vecq_rng_uniform(rng);
         snprintf(name, sizeof name, "in%zu", i);
-        gc_must(vecq_store_add(&s->store, name, NULL, &tensor, &slotted, &err), &err, c->name);
-        slotted->is_trained = !in->is_fixed && !in->is_integer;
-        gc_must(vecq_program_stored(&s->program, slotted, &s->in[i], &err), &err, c->name);
+        gc_must(vecq_store_add(&s->store, name, NULL, &tensor, &stored, &err), &err, c->name);
+        stored->is_trained = !in->is_fixed && !in->is_integer;
+        gc_must(vecq_program_stored(&s->program, stored, &s->in[i], &err), &err, c->name);
     }
 }
 
@@ -134,7 +134,7 @@ static inline double gc_loss(gc_state *s, const gc_case *c)
 
 static inline void gc_compare(gc_state *s, const gc_case *c, size_t i)
 {
-    double *w = s->in[i]->slotted->tensor.data, h = c->step > 0 ? c->step : 1e-5;
+    double *w = s->in[i]->stored->tensor.data, h = c->step > 0 ? c->step : 1e-5;
     double tolerance = c->tolerance > 0 ? c->tolerance : 1e-6;
     size_t n = s->in[i]->count, k, stride = n > 200 ? n / 97 : 1;
     double *analytic = malloc((n > 0 ? n : 1) * sizeof *analytic);

@@ -209,8 +209,8 @@ static void *external_memory(const vecq_exec *exec, const vecq_var *var)
 {
     if (var->kind == VECQ_VAR_CONSTANT)
         return var->constant.data;
-    if (var->slotted != NULL)
-        return var->slotted->tensor.data;
+    if (var->stored != NULL)
+        return var->stored->tensor.data;
     return (void *)(uintptr_t)exec->bound[var->index]; /* read only, as steps know */
 }
 

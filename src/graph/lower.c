@@ -288,19 +288,19 @@ static vecq_status load_tensor(vecq_lower *l, const vecq_value *value, vecq_tens
 static vecq_status stored_var(vecq_lower *l, const vecq_value *value, vecq_var **out, vecq_error *err)
 {
     const lower_mark *mark = mark_of(value);
-    vecq_slotted *slotted = vecq_store_by_key(l->store, value);
+    vecq_stored *stored = vecq_store_by_key(l->store, value);
 
-    if (slotted == NULL) {
+    if (stored == NULL) {
         vecq_tensor tensor;
 
         VECQ_TRY(load_tensor(l, value, &tensor, err));
-        VECQ_TRY(vecq_store_add(l->store, value->name, value, &tensor, &slotted, err));
-        slotted->is_trained =
+        VECQ_TRY(vecq_store_add(l->store, value->name, value, &tensor, &stored, err));
+        stored->is_trained =
             mark->role != ROLE_STATE && !matches_any(value->name, l->options->freeze, l->options->n_freeze);
-        slotted->is_bias = mark->role == ROLE_BIAS;
-        slotted->is_norm = mark->role == ROLE_NORM;
+        stored->is_bias = mark->role == ROLE_BIAS;
+        stored->is_norm = mark->role == ROLE_NORM;
     }
-    return vecq_program_stored(l->program, slotted, out, err);
+    return vecq_program_stored(l->program, stored, out, err);
 }
 
 static vecq_status value_var(vecq_lower *l, const vecq_value *value, vecq_var **out, vecq_error *err)

@@ -26,7 +26,7 @@ const vecq_op_info *vecq_op_info_of(vecq_op_kind kind)
 
 /* ---- store ---- */
 
-vecq_slotted *vecq_store_find(const vecq_store *store, const char *name)
+vecq_stored *vecq_store_find(const vecq_store *store, const char *name)
 {
     size_t i;
 
@@ -36,7 +36,7 @@ vecq_slotted *vecq_store_find(const vecq_store *store, const char *name)
     return NULL;
 }
 
-vecq_slotted *vecq_store_by_key(const vecq_store *store, const void *key)
+vecq_stored *vecq_store_by_key(const vecq_store *store, const void *key)
 {
     size_t i;
 
@@ -61,9 +61,9 @@ static const char *store_name(vecq_store *store, const char *name)
 }
 
 vecq_status vecq_store_add(vecq_store *store, const char *name, const void *key, vecq_tensor *tensor,
-                           vecq_slotted **out, vecq_error *err)
+                           vecq_stored **out, vecq_error *err)
 {
-    vecq_slotted *item = vecq_arena_alloc(&store->arena, 1, sizeof *item);
+    vecq_stored *item = vecq_arena_alloc(&store->arena, 1, sizeof *item);
 
     if (item == NULL || (item->name = store_name(store, name)) == NULL ||
         !vecq_grow((void **)&store->items, &store->capacity, store->n, sizeof *store->items)) {
@@ -143,19 +143,19 @@ vecq_status vecq_program_constant(vecq_program *program, const char *name, vecq_
     return var_set_shape(*out, (*out)->constant.dtype, (*out)->constant.rank, (*out)->constant.dims, err);
 }
 
-vecq_status vecq_program_stored(vecq_program *program, vecq_slotted *slotted, vecq_var **out, vecq_error *err)
+vecq_status vecq_program_stored(vecq_program *program, vecq_stored *stored, vecq_var **out, vecq_error *err)
 {
     size_t i;
 
     for (i = 0; i < program->n_vars; i++)
-        if (program->vars[i]->slotted == slotted) {
+        if (program->vars[i]->stored == stored) {
             *out = program->vars[i];
             return VECQ_OK;
         }
-    VECQ_TRY(program_var(program, slotted->is_trained ? VECQ_VAR_PARAMETER : VECQ_VAR_STATE, slotted->name,
-                         out, err));
-    (*out)->slotted = slotted;
-    return var_set_shape(*out, slotted->tensor.dtype, slotted->tensor.rank, slotted->tensor.dims, err);
+    VECQ_TRY(program_var(program, stored->is_trained ? VECQ_VAR_PARAMETER : VECQ_VAR_STATE, stored->name, out,
+                         err));
+    (*out)->stored = stored;
+    return var_set_shape(*out, stored->tensor.dtype, stored->tensor.rank, stored->tensor.dims, err);
 }
 
 vecq_status vecq_program_fill(vecq_program *program, const char *name, vecq_dtype dtype, unsigned rank,

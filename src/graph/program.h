@@ -51,7 +51,7 @@ typedef struct vecq_op_info {
 const vecq_op_info *vecq_op_info_of(vecq_op_kind kind);
 
 /* A tensor that outlives a run: trained weights, running statistics. Owned by a store. */
-typedef struct vecq_slotted {
+typedef struct vecq_stored {
     const char *name;   /* of the tensor in the model; unique in the store */
     const void *key;    /* what it stands for (vecq_value of the document), or NULL */
     vecq_tensor tensor; /* float32 (or double: gradient checks) */
@@ -59,19 +59,19 @@ typedef struct vecq_slotted {
     int is_bias;        /* biases and the vectors of normalisation: groups of the optimizer */
     int is_norm;
     int is_step; /* learned step sizes of a quantizer: a learning rate of their own */
-} vecq_slotted;
+} vecq_stored;
 
 typedef struct vecq_store {
-    vecq_slotted **items;
+    vecq_stored **items;
     size_t n, capacity;
     vecq_arena arena;
 } vecq_store;
 
-vecq_slotted *vecq_store_find(const vecq_store *store, const char *name);
-vecq_slotted *vecq_store_by_key(const vecq_store *store, const void *key);
+vecq_stored *vecq_store_find(const vecq_store *store, const char *name);
+vecq_stored *vecq_store_by_key(const vecq_store *store, const void *key);
 /* Takes the tensor over (also on failure). The name is copied, and made unique by a suffix when taken. */
 vecq_status vecq_store_add(vecq_store *store, const char *name, const void *key, vecq_tensor *tensor,
-                           vecq_slotted **out, vecq_error *err);
+                           vecq_stored **out, vecq_error *err);
 void vecq_store_clear(vecq_store *store);
 
 typedef enum vecq_var_kind {
@@ -92,11 +92,11 @@ struct vecq_var {
     size_t index; /* in program->vars */
     vecq_op *producer;
     size_t output;
-    size_t n_uses;         /* reads by ops */
-    int is_output;         /* kept in plain layout until the end of the run */
-    vecq_tensor constant;  /* VECQ_VAR_CONSTANT: owned */
-    vecq_slotted *slotted; /* VECQ_VAR_PARAMETER, VECQ_VAR_STATE */
-    int is_relu;           /* known not to be negative (after ReLU, Clip from 0, Sigmoid, pooling of such) */
+    size_t n_uses;        /* reads by ops */
+    int is_output;        /* kept in plain layout until the end of the run */
+    vecq_tensor constant; /* VECQ_VAR_CONSTANT: owned */
+    vecq_stored *stored;  /* VECQ_VAR_PARAMETER, VECQ_VAR_STATE */
+    int is_relu;          /* known not to be negative (after ReLU, Clip from 0, Sigmoid, pooling of such) */
 };
 
 struct vecq_op {
@@ -131,8 +131,7 @@ vecq_status vecq_program_input(vecq_program *program, const char *name, vecq_dty
 vecq_status vecq_program_constant(vecq_program *program, const char *name, vecq_tensor *tensor,
                                   vecq_var **out, vecq_error *err);
 /* The variable of a stored tensor; one for each tensor and program. */
-vecq_status vecq_program_stored(vecq_program *program, vecq_slotted *slotted, vecq_var **out,
-                                vecq_error *err);
+vecq_status vecq_program_stored(vecq_program *program, vecq_stored *stored, vecq_var **out, vecq_error *err);
 /* Float constant with every element the same. */
 vecq_status vecq_program_fill(vecq_program *program, const char *name, vecq_dtype dtype, unsigned rank,
                               const int64_t *dims, double value, vecq_var **out, vecq_error *err);

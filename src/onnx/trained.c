@@ -76,7 +76,7 @@ static vecq_status old_header(vecq_value *value, vecq_fold_budget *budget, const
     return status;
 }
 
-static vecq_status apply_one(vecq_value *value, const vecq_slotted *item, vecq_fold_budget *budget,
+static vecq_status apply_one(vecq_value *value, const vecq_stored *item, vecq_fold_budget *budget,
                              vecq_error *err)
 {
     trained_const *fresh;
@@ -113,7 +113,7 @@ vecq_status vecq_trained_apply(vecq_document *doc, const vecq_store *store, vecq
 
     for (i = 0; i < graph->n_values; i++) {
         vecq_value *value = graph->values[i];
-        const vecq_slotted *item = vecq_store_by_key(store, value);
+        const vecq_stored *item = vecq_store_by_key(store, value);
         vecq_status status;
 
         if (item == NULL)
@@ -144,15 +144,15 @@ void vecq_trained_round(const vecq_store *store, const vecq_plan *plan)
 
     for (i = 0; i < plan->n; i++) {
         const vecq_plan_item *item = &plan->items[i];
-        const vecq_slotted *slotted = vecq_store_by_key(store, item->value);
+        const vecq_stored *stored = vecq_store_by_key(store, item->value);
         float *values;
 
-        if (slotted == NULL || (item->dtype != VECQ_DT_FLOAT16 && item->dtype != VECQ_DT_BFLOAT16) ||
+        if (stored == NULL || (item->dtype != VECQ_DT_FLOAT16 && item->dtype != VECQ_DT_BFLOAT16) ||
             (item->is_selected && item->reason == NULL))
             continue;
-        values = slotted->tensor.data;
-        for (k = 0; k < slotted->tensor.count; k += n) {
-            n = slotted->tensor.count - k < 1024 ? slotted->tensor.count - k : 1024;
+        values = stored->tensor.data;
+        for (k = 0; k < stored->tensor.count; k += n) {
+            n = stored->tensor.count - k < 1024 ? stored->tensor.count - k : 1024;
             vecq_convert_from_f32(item->dtype, values + k, narrow, n);
             vecq_convert_to_f32(item->dtype, narrow, values + k, n);
         }

@@ -12,7 +12,7 @@ void vecq_average_begin(vecq_average *a, double decay)
     a->decay = decay;
 }
 
-static int is_followed(const vecq_average *a, const vecq_slotted *param)
+static int is_followed(const vecq_average *a, const vecq_stored *param)
 {
     size_t i;
 
@@ -22,7 +22,7 @@ static int is_followed(const vecq_average *a, const vecq_slotted *param)
     return 0;
 }
 
-static void release(vecq_slotted **params, float **shadow, uint64_t *counts, size_t from, size_t n)
+static void release(vecq_stored **params, float **shadow, uint64_t *counts, size_t from, size_t n)
 {
     size_t i;
 
@@ -33,10 +33,10 @@ static void release(vecq_slotted **params, float **shadow, uint64_t *counts, siz
     vecq_free(counts);
 }
 
-vecq_status vecq_average_follow(vecq_average *a, vecq_slotted *const *params, size_t n, vecq_error *err)
+vecq_status vecq_average_follow(vecq_average *a, vecq_stored *const *params, size_t n, vecq_error *err)
 {
     size_t i, total = a->n + n, at = a->n, bytes = total * (sizeof *a->params + sizeof *a->shadow);
-    vecq_slotted **more = vecq_calloc(total, sizeof *more);
+    vecq_stored **more = vecq_calloc(total, sizeof *more);
     float **shadow = vecq_calloc(total, sizeof *shadow);
     uint64_t *counts = vecq_calloc(total, sizeof *counts);
     int failed = more == NULL || shadow == NULL || counts == NULL;
@@ -104,7 +104,7 @@ void vecq_average_swap(vecq_average *a)
     a->is_swapped = !a->is_swapped;
 }
 
-static void entry_name(const vecq_slotted *param, char name[VECQ_CHECKPOINT_NAME_MAX])
+static void entry_name(const vecq_stored *param, char name[VECQ_CHECKPOINT_NAME_MAX])
 {
     snprintf(name, VECQ_CHECKPOINT_NAME_MAX, "average/of/%s", param->name);
 }

@@ -11,9 +11,9 @@
 #include "train/checkpoint.h"
 
 typedef struct vecq_average {
-    vecq_slotted **params; /* borrowed */
-    float **shadow;        /* [n] of as many elements as the parameter */
-    uint64_t *counts;      /* [n] updates so far; 0: the shadow means nothing yet */
+    vecq_stored **params; /* borrowed */
+    float **shadow;       /* [n] of as many elements as the parameter */
+    uint64_t *counts;     /* [n] updates so far; 0: the shadow means nothing yet */
     size_t n;
     double decay;   /* exponential; 0: plain */
     int is_swapped; /* the store holds the averages, the shadow the weights */
@@ -22,8 +22,7 @@ typedef struct vecq_average {
 /* No parameters yet. */
 void vecq_average_begin(vecq_average *average, double decay);
 /* Averages these from now on, beside those that it has. On failure nothing has changed. */
-vecq_status vecq_average_follow(vecq_average *average, vecq_slotted *const *params, size_t n,
-                                vecq_error *err);
+vecq_status vecq_average_follow(vecq_average *average, vecq_stored *const *params, size_t n, vecq_error *err);
 void vecq_average_clear(vecq_average *average); /* a zeroed one is fine */
 /* Takes the weights as they are now; the first time they are the average. */
 void vecq_average_update(vecq_average *average);

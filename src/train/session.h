@@ -19,8 +19,8 @@ typedef struct vecq_stepper {
     vecq_program program;
     vecq_exec *exec;
     vecq_var *input, *labels, *targets, *logits, *loss;
-    size_t width;          /* of the logits */
-    vecq_slotted **params; /* what is trained */
+    size_t width;         /* of the logits */
+    vecq_stored **params; /* what is trained */
     vecq_var **grads;
     size_t n_params;
     int32_t *narrow; /* token ids of a model that takes int32 */

@@ -198,7 +198,7 @@ static vecq_status build_stepper(vecq_session *s, vecq_error *err)
     for (i = 0, n = 0; i < st->n_params; i++) /* what the loss does not depend on stays as it is */
         if (st->grads[i] != NULL) {
             st->grads[n] = st->grads[i];
-            st->params[n++] = vars[i]->slotted;
+            st->params[n++] = vars[i]->stored;
         }
     st->n_params = n;
     if (n == 0)

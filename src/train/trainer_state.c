@@ -58,7 +58,7 @@ vecq_status vecq_trainer_open_log(vecq_trainer *t, vecq_error *err)
 
 /* ---- optimizer ---- */
 
-static double lr_scale(const vecq_trainer *t, const vecq_slotted *param)
+static double lr_scale(const vecq_trainer *t, const vecq_stored *param)
 {
     return param->is_step ? t->session.recipe->quantize.lsq_lr_scale : 1;
 }
@@ -96,15 +96,15 @@ vecq_status vecq_trainer_bind_optimizer(vecq_trainer *t, vecq_error *err)
     if (params == NULL)
         return vecq_error_memory(err, st->n_params * sizeof *params);
     for (i = 0; i < st->n_params; i++) {
-        const vecq_slotted *slotted = st->params[i];
+        const vecq_stored *stored = st->params[i];
 
-        params[i].name = slotted->name;
-        params[i].value = slotted->tensor.data;
+        params[i].name = stored->name;
+        params[i].value = stored->tensor.data;
         params[i].grad = vecq_exec_data(st->exec, st->grads[i]);
-        params[i].n = slotted->tensor.count;
-        params[i].decay = !slotted->is_step && (!slotted->is_bias || r->optimizer.decay_biases) &&
-                          (!slotted->is_norm || r->optimizer.decay_norm);
-        params[i].lr_scale = lr_scale(t, slotted);
+        params[i].n = stored->tensor.count;
+        params[i].decay = !stored->is_step && (!stored->is_bias || r->optimizer.decay_biases) &&
+                          (!stored->is_norm || r->optimizer.decay_norm);
+        params[i].lr_scale = lr_scale(t, stored);
     }
     vecq_optimizer_options_of(r, &options);
     status = vecq_optimizer_create(&options, params, st->n_params, &fresh, err);
@@ -121,7 +121,7 @@ vecq_status vecq_trainer_bind_optimizer(vecq_trainer *t, vecq_error *err)
 
 #define FORMAT_VERSION 1u
 
-static void store_entry(const vecq_slotted *item, char name[VECQ_CHECKPOINT_NAME_MAX])
+static void store_entry(const vecq_stored *item, char name[VECQ_CHECKPOINT_NAME_MAX])
 {
     snprintf(name, VECQ_CHECKPOINT_NAME_MAX, "store/%s", item->name);
 }

@@ -129,7 +129,7 @@ static vecq_status flat_slots(vecq_planner *planner, const flat_rule *rule, cons
         VECQ_TRY(vecq_planner_input(planner, x, &vecq_backend_onednn, rule->each >> i & 1 ? md : NULL,
                                     &reads[i], err));
         writes[FLAT_OUT + i] = VECQ_NO_SLOT;
-        if ((op->info->flags & VECQ_OPF_EFFECT) != 0 && x->slotted != NULL)
+        if ((op->info->flags & VECQ_OPF_EFFECT) != 0 && x->stored != NULL)
             VECQ_TRY(vecq_planner_update(planner, x, &writes[FLAT_OUT + i], err));
     }
     writes[0] = VECQ_NO_SLOT;

@@ -121,7 +121,7 @@ const vecq_act_site *vecq_program_act_sites(const vecq_program *program)
 /* One address inside the value for each width. */
 enum { KEY_SCALE = 65 };
 
-static vecq_status site_scale(vecq_lower *l, const vecq_value *value, unsigned bits, vecq_slotted **out,
+static vecq_status site_scale(vecq_lower *l, const vecq_value *value, unsigned bits, vecq_stored **out,
                               vecq_error *err)
 {
     const void *key = (const char *)value + KEY_SCALE + bits;
@@ -227,20 +227,20 @@ static vecq_status make_quantizer(vecq_lower *l, const vecq_value *value, int is
     const char *name = vecq_arena_printf(&l->program->arena, "%s/quantized", value->name);
     vecq_act_site *site = vecq_arena_alloc(&l->program->arena, 1, sizeof *site);
     vecq_var *inputs[2] = {x, NULL};
-    vecq_slotted *slotted = NULL;
+    vecq_stored *stored = NULL;
 
     if (name == NULL || site == NULL)
         return vecq_error_memory(err, sizeof *site);
-    VECQ_TRY(site_scale(l, value, params.bits, &slotted, err));
+    VECQ_TRY(site_scale(l, value, params.bits, &stored, err));
     site->value = value;
     site->is_output = is_output;
-    site->scale = slotted;
+    site->scale = stored;
     site->bits = params.bits;
     site->is_unsigned = params.is_unsigned;
-    VECQ_TRY(vecq_program_stored(l->program, slotted, &inputs[1], err));
+    VECQ_TRY(vecq_program_stored(l->program, stored, &inputs[1], err));
     if (l->options->is_training && !l->options->is_frozen)
-        VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_MEASURE_ACTIVATION, slotted->name, x, inputs[1],
-                                  &params, sizeof params, &inputs[1], err));
+        VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_MEASURE_ACTIVATION, stored->name, x, inputs[1], &params,
+                                  sizeof params, &inputs[1], err));
     params.site = site;
     return vecq_program_op(l->program, VECQ_OP_QUANTIZE_ACTIVATION, name, inputs, 2, &params, sizeof params,
                            0, out, err);

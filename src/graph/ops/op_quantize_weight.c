@@ -104,25 +104,25 @@ static const void *weight_key(const vecq_value *value, unsigned kind, unsigned b
     return (const char *)value + kind + bits;
 }
 
-vecq_slotted *vecq_quantized_steps(const vecq_store *store, const vecq_value *weight, unsigned bits)
+vecq_stored *vecq_quantized_steps(const vecq_store *store, const vecq_value *weight, unsigned bits)
 {
     return vecq_store_by_key(store, weight_key(weight, KEY_STEPS, bits));
 }
 
-vecq_slotted *vecq_quantized_lambdas(const vecq_store *store, const vecq_value *weight, unsigned bits)
+vecq_stored *vecq_quantized_lambdas(const vecq_store *store, const vecq_value *weight, unsigned bits)
 {
     return vecq_store_by_key(store, weight_key(weight, KEY_LAMBDAS, bits));
 }
 
-static vecq_status give_one(const vecq_slotted *slotted, const vecq_plan_item *item, const float **out,
+static vecq_status give_one(const vecq_stored *stored, const vecq_plan_item *item, const float **out,
                             vecq_error *err)
 {
-    if (slotted == NULL)
+    if (stored == NULL)
         return VECQ_OK;
-    if (slotted->tensor.dtype != VECQ_DT_FLOAT || slotted->tensor.count != item->n_slices)
+    if (stored->tensor.dtype != VECQ_DT_FLOAT || stored->tensor.count != item->n_slices)
         return vecq_error_set(err, VECQ_ERR_USAGE, "tensor '%s': '%s' has %zu entries for %zu slices",
-                              item->value->name, slotted->name, slotted->tensor.count, item->n_slices);
-    *out = slotted->tensor.data;
+                              item->value->name, stored->name, stored->tensor.count, item->n_slices);
+    *out = stored->tensor.data;
     return VECQ_OK;
 }
 
@@ -157,7 +157,7 @@ vecq_status vecq_quantized_give(vecq_plan *plan, const vecq_store *store, int le
 }
 
 static vecq_status slot_make(vecq_lower *l, const vecq_plan_item *item, unsigned kind, const char *suffix,
-                             vecq_slotted **out, int *is_new, vecq_error *err)
+                             vecq_stored **out, int *is_new, vecq_error *err)
 {
     const void *key = weight_key(item->value, kind, item->bits);
     int64_t dims = (int64_t)item->n_slices;
@@ -219,19 +219,19 @@ static vecq_status lower_steps(vecq_lower *l, const vecq_plan_item *item, vecq_v
                                const vecq_quantize_params *params, const char *name, vecq_var **out,
                                vecq_error *err)
 {
-    const float *values = w->slotted != NULL ? w->slotted->tensor.data : w->constant.data;
-    vecq_slotted *slotted = NULL;
+    const float *values = w->stored != NULL ? w->stored->tensor.data : w->constant.data;
+    vecq_stored *stored = NULL;
     vecq_var *steps;
     int is_new;
 
-    VECQ_TRY(slot_make(l, item, KEY_STEPS, "step", &slotted, &is_new, err));
+    VECQ_TRY(slot_make(l, item, KEY_STEPS, "step", &stored, &is_new, err));
     if (is_new) {
-        slotted->is_trained = 1;
-        slotted->is_step = 1;
-        slotted->is_step = 1;
-        VECQ_TRY(steps_begin(item, values, slotted->tensor.data, err));
+        stored->is_trained = 1;
+        stored->is_step = 1;
+        stored->is_step = 1;
+        VECQ_TRY(steps_begin(item, values, stored->tensor.data, err));
     }
-    VECQ_TRY(vecq_program_stored(l->program, slotted, &steps, err));
+    VECQ_TRY(vecq_program_stored(l->program, stored, &steps, err));
     return vecq_program_op2(l->program, VECQ_OP_QUANTIZE_STEP, name, w, steps, params, sizeof *params, out,
                             err);
 }
@@ -243,7 +243,7 @@ vecq_status vecq_lower_quantized_weight(vecq_lower *l, const vecq_plan_item *ite
         .item = item, .search_every = l->options->search_every, .gradient_scale = 1.0};
     const char *name = vecq_arena_printf(&l->program->arena, "%s/quantized", item->value->name);
     vecq_var *inputs[2] = {w, NULL};
-    vecq_slotted *slotted = NULL;
+    vecq_stored *stored = NULL;
     vecq_op *op;
     int is_new;
 
@@ -252,12 +252,12 @@ vecq_status vecq_lower_quantized_weight(vecq_lower *l, const vecq_plan_item *ite
     if (l->options->learned_steps && steps_are_learned(item))
         return lower_steps(l, item, w, &params, name, out, err);
     if (lambda_is_searched(item)) {
-        VECQ_TRY(slot_make(l, item, KEY_LAMBDAS, "lambda", &slotted, &is_new, err));
-        VECQ_TRY(vecq_program_stored(l->program, slotted, &inputs[1], err));
+        VECQ_TRY(slot_make(l, item, KEY_LAMBDAS, "lambda", &stored, &is_new, err));
+        VECQ_TRY(vecq_program_stored(l->program, stored, &inputs[1], err));
         if (w->kind != VECQ_VAR_PARAMETER)
             params.search_every = UINT_MAX; /* it does not change: once */
         if (l->options->is_training && !l->options->is_frozen)
-            VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_SEARCH_LAMBDA, slotted->name, w, inputs[1], &params,
+            VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_SEARCH_LAMBDA, stored->name, w, inputs[1], &params,
                                       sizeof params, &inputs[1], err));
     }
     VECQ_TRY(vecq_program_op(l->program, VECQ_OP_QUANTIZE_WEIGHT, name, inputs, inputs[1] != NULL ? 2 : 1,

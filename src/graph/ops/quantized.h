@@ -26,8 +26,8 @@ vecq_status vecq_lower_quantized_output(vecq_lower *l, const vecq_node *node, si
 /* ---- for whoever writes the model ---- */
 
 /* Learned steps and searched ratios of a weight at these bits, [slices]; NULL: there are none. */
-vecq_slotted *vecq_quantized_steps(const vecq_store *store, const vecq_value *weight, unsigned bits);
-vecq_slotted *vecq_quantized_lambdas(const vecq_store *store, const vecq_value *weight, unsigned bits);
+vecq_stored *vecq_quantized_steps(const vecq_store *store, const vecq_value *weight, unsigned bits);
+vecq_stored *vecq_quantized_lambdas(const vecq_store *store, const vecq_value *weight, unsigned bits);
 
 /* Points items at what training found, so that the quantize pass gives the values that were evaluated last.
  * The store must outlive the plan. VECQ_ERR_USAGE when the slices do not fit. */
@@ -50,7 +50,7 @@ typedef struct vecq_act_site {
     const vecq_value *value; /* what is quantized */
     int is_output;           /* for all its readers; else for those in the list */
     vecq_act_use *uses;
-    const vecq_slotted *scale; /* one float; 0: nothing was ever measured, the quantizer does nothing */
+    const vecq_stored *scale; /* one float; 0: nothing was ever measured, the quantizer does nothing */
     unsigned bits;
     int is_unsigned;
     struct vecq_act_site *next;

@@ -101,7 +101,7 @@ static vecq_status transpose(vecq_lower *l, const vecq_node *node, vecq_var *x, 
 /* Known to be zeros: exporters write them out. A parameter counts as what it is now. */
 static int is_zero(const vecq_var *var)
 {
-    const vecq_tensor *tensor = var->slotted != NULL ? &var->slotted->tensor : &var->constant;
+    const vecq_tensor *tensor = var->stored != NULL ? &var->stored->tensor : &var->constant;
     size_t i;
 
     if (tensor->dtype != VECQ_DT_FLOAT || tensor->count != var->count)

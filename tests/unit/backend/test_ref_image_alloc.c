@@ -17,16 +17,16 @@ typedef struct network {
 static vecq_status add_stored(network *n, const char *name, unsigned rank, const int64_t *dims,
                               int is_trained, vecq_var **out, vecq_error *err)
 {
-    vecq_slotted *slotted;
+    vecq_stored *stored;
     vecq_tensor tensor;
     size_t i;
 
     VECQ_TRY(vecq_tensor_create(VECQ_DT_FLOAT, rank, dims, &tensor, err));
     for (i = 0; i < tensor.count; i++)
         ((float *)tensor.data)[i] = 0.25f * (float)(i % 5);
-    VECQ_TRY(vecq_store_add(&n->store, name, NULL, &tensor, &slotted, err));
-    slotted->is_trained = is_trained;
-    return vecq_program_stored(&n->program, slotted, out, err);
+    VECQ_TRY(vecq_store_add(&n->store, name, NULL, &tensor, &stored, err));
+    stored->is_trained = is_trained;
+    return vecq_program_stored(&n->program, stored, out, err);
 }
 
 /* Conv, ConvTranspose, BatchNormTrain with its averages, MaxPool, AveragePool. */

@@ -279,7 +279,7 @@ static void norm_end(norm_model *m)
 
 static float stored(const norm_model *m, const char *name, size_t i)
 {
-    const vecq_slotted *item = vecq_store_find(&m->store, name);
+    const vecq_stored *item = vecq_store_find(&m->store, name);
 
     assert_non_null(item);
     return ((const float *)item->tensor.data)[i];

@@ -397,7 +397,7 @@ static void check_gradient(int clip)
     const int64_t dims[2] = {ROWS, COLS}, one = 1;
     vecq_var *x, *scale, *y, *gradient;
     vecq_store store = {0};
-    vecq_slotted *slotted;
+    vecq_stored *stored;
     vecq_tensor tensor;
     vecq_exec *exec;
     vecq_run r = {.threads = 1};
@@ -408,9 +408,9 @@ static void check_gradient(int clip)
     assert_ok(vecq_tensor_create(VECQ_DT_FLOAT, 2, dims, &tensor, &err), &err);
     values = tensor.data;
     fill(values, BIG, 4.0f, 5);
-    assert_ok(vecq_store_add(&store, "x", NULL, &tensor, &slotted, &err), &err);
-    slotted->is_trained = 1;
-    assert_ok(vecq_program_stored(&program, slotted, &x, &err), &err);
+    assert_ok(vecq_store_add(&store, "x", NULL, &tensor, &stored, &err), &err);
+    stored->is_trained = 1;
+    assert_ok(vecq_program_stored(&program, stored, &x, &err), &err);
     assert_ok(vecq_program_fill(&program, "scale", VECQ_DT_FLOAT, 1, &one, 1.0, &scale, &err), &err);
     assert_ok(vecq_program_op2(&program, VECQ_OP_QUANTIZE_ACTIVATION, "q", x, scale, &params, sizeof params,
                                &y, &err),

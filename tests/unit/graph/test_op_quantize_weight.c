@@ -108,19 +108,19 @@ static void fixture_close(fixture *f)
 }
 
 /* The weight as a parameter of the store. */
-static vecq_slotted *weight_of(fixture *f, const vecq_plan_item *item)
+static vecq_stored *weight_of(fixture *f, const vecq_plan_item *item)
 {
-    vecq_slotted *slotted = vecq_store_by_key(&f->store, item->value);
+    vecq_stored *stored = vecq_store_by_key(&f->store, item->value);
     vecq_error err = VECQ_ERROR_INIT;
     vecq_tensor tensor;
 
-    if (slotted != NULL)
-        return slotted;
+    if (stored != NULL)
+        return stored;
     assert_ok(vecq_tensor_create(VECQ_DT_FLOAT, item->rank, item->dims, &tensor, &err), &err);
     assert_ok(vecq_plan_values(item, tensor.data, &err), &err);
-    assert_ok(vecq_store_add(&f->store, item->value->name, item->value, &tensor, &slotted, &err), &err);
-    slotted->is_trained = 1;
-    return slotted;
+    assert_ok(vecq_store_add(&f->store, item->value->name, item->value, &tensor, &stored, &err), &err);
+    stored->is_trained = 1;
+    return stored;
 }
 
 typedef struct run_result {
@@ -309,7 +309,7 @@ static void test_search_every(void **state)
     fixture f;
     vecq_plan_item *item;
     vecq_error err = VECQ_ERROR_INIT;
-    vecq_slotted *lambdas;
+    vecq_stored *lambdas;
     float before[6], *w;
     run_result train, eval;
     size_t i;
@@ -365,7 +365,7 @@ static void check_step_gradient(size_t rows, size_t cols, unsigned bits)
     vecq_run run = {.step = 1, .threads = 2};
     double half = ldexp(1.0, (int)bits - 1);
     const float *steps, *w, *gw, *gs, *wq;
-    vecq_slotted *slotted;
+    vecq_stored *stored;
     vecq_tensor weights;
     vecq_var *r_var, *term, *with[2];
     vecq_rng rng;
@@ -379,9 +379,9 @@ static void check_step_gradient(size_t rows, size_t cols, unsigned bits)
     f.lowering.learned_steps = 1;
     run_begin(&f, item, &r);
     vecq_exec_destroy(r.exec);
-    slotted = vecq_quantized_steps(&f.store, item->value, bits);
-    assert_non_null(slotted);
-    assert_true(slotted->is_trained);
+    stored = vecq_quantized_steps(&f.store, item->value, bits);
+    assert_non_null(stored);
+    assert_true(stored->is_trained);
     vecq_rng_seed(&rng, 5);
     assert_ok(vecq_tensor_create(VECQ_DT_FLOAT, 2, item->dims, &weights, &err), &err);
     g = weights.data;
@@ -393,7 +393,7 @@ static void check_step_gradient(size_t rows, size_t cols, unsigned bits)
         vecq_program_op1(&r.program, VECQ_OP_REDUCE_SUM, "sum", term, &reduce, sizeof reduce, &term, &err),
         &err);
     with[0] = r.w;
-    assert_ok(vecq_program_stored(&r.program, slotted, &with[1], &err), &err);
+    assert_ok(vecq_program_stored(&r.program, stored, &with[1], &err), &err);
     assert_ok(vecq_program_differentiate(&r.program, term, with, 2, r.grads, &err), &err);
     assert_ok(vecq_exec_create(&r.program, &options, &r.exec, &err), &err);
     assert_ok(vecq_exec_run(r.exec, &run, &err), &err);
@@ -401,7 +401,7 @@ static void check_step_gradient(size_t rows, size_t cols, unsigned bits)
     wq = vecq_exec_data(r.exec, r.wq);
     gw = vecq_exec_data(r.exec, r.grads[0]);
     gs = vecq_exec_data(r.exec, r.grads[1]);
-    steps = slotted->tensor.data;
+    steps = stored->tensor.data;
     g = r_var->constant.data;
     for (c = 0; c < cols; c++) { /* a slice is a column of w */
         double s = (double)steps[c], sum = 0;
@@ -511,17 +511,17 @@ static vecq_status alloc_body(void *context, vecq_error *err)
     vecq_exec_options options = {.threads = 1, .is_training = 1};
     vecq_run run = {.threads = 1};
     const vecq_plan_item *item = &f->plan.items[0];
-    vecq_slotted *slotted;
+    vecq_stored *stored;
     vecq_tensor tensor;
     vecq_var *w, *wq;
     vecq_status status = vecq_tensor_create(VECQ_DT_FLOAT, item->rank, item->dims, &tensor, err);
 
     if (status == VECQ_OK) {
         memset(tensor.data, 0x3c, tensor.n_bytes);
-        status = vecq_store_add(&store, "w", item->value, &tensor, &slotted, err);
+        status = vecq_store_add(&store, "w", item->value, &tensor, &stored, err);
     }
     if (status == VECQ_OK)
-        status = vecq_program_stored(&program, slotted, &w, err);
+        status = vecq_program_stored(&program, stored, &w, err);
     if (status == VECQ_OK)
         status = vecq_lower_quantized_weight(&l, item, w, &wq, err);
     if (status == VECQ_OK) {

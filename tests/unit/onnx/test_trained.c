@@ -148,7 +148,7 @@ static void places_store(vecq_document *doc, vecq_store *store)
         const vecq_value *value =
             vecq_graph_lookup(doc->ir.main, i < COUNT(places) ? places[i] : "untouched");
         vecq_tensor old, tensor;
-        vecq_slotted *slotted;
+        vecq_stored *stored;
 
         assert_non_null(value);
         assert_ok(vecq_fold_value(value, 1 << 20, &old, &err), &err);
@@ -156,7 +156,7 @@ static void places_store(vecq_document *doc, vecq_store *store)
         vecq_convert_to_f32(old.dtype, old.data, tensor.data, old.count);
         for (k = 0; i < COUNT(places) && k < tensor.count; k++)
             ((float *)tensor.data)[k] = 1.25f * ((float *)tensor.data)[k] + 0.1f * (float)i;
-        assert_ok(vecq_store_add(store, value->name, value, &tensor, &slotted, &err), &err);
+        assert_ok(vecq_store_add(store, value->name, value, &tensor, &stored, &err), &err);
         vecq_tensor_destroy(&old);
     }
 }
@@ -183,7 +183,7 @@ static void test_places(void **state)
     for (i = 0; i <= COUNT(places); i++) {
         const char *name = i < COUNT(places) ? places[i] : "untouched";
         const vecq_value *value = vecq_graph_lookup(vecq_model_document(model)->ir.main, name);
-        const vecq_slotted *want = vecq_store_find(&store, name);
+        const vecq_stored *want = vecq_store_find(&store, name);
         vecq_tensor got;
 
         assert_non_null(value);
@@ -228,7 +228,7 @@ static void test_readers_see(void **state)
     assert_ok(vecq_trained_apply(vecq_model_document(model), &store, &err), &err);
     assert_ok(vecq_plan_make(&vecq_model_document(model)->ir, NULL, &plan, &err), &err);
     for (i = 0; i < plan.n; i++) {
-        const vecq_slotted *item = vecq_store_by_key(&store, plan.items[i].value);
+        const vecq_stored *item = vecq_store_by_key(&store, plan.items[i].value);
 
         if (item == NULL || plan.items[i].count > 24)
             continue;
@@ -264,10 +264,10 @@ static void refuse(const trained_case *c, const char *value, unsigned act_bits, 
     case_data(x, CASE_X_MAX, 1);
     case_run(&train, x, 1, NULL);
     if (value != NULL) { /* one value less */
-        vecq_slotted *slotted = vecq_store_find(&store, value);
+        vecq_stored *stored = vecq_store_find(&store, value);
 
-        slotted->tensor.count--;
-        slotted->tensor.n_bytes -= sizeof(float);
+        stored->tensor.count--;
+        stored->tensor.n_bytes -= sizeof(float);
     }
     options.store = &store;
     options.activations = vecq_program_act_sites(&train.program);
@@ -310,7 +310,7 @@ static vecq_status alloc_body(void *context, vecq_error *err)
     vecq_quantize_options quantize = case_options(a->c);
     const vecq_trained_entry note = {"note", "text"};
     vecq_trained_options options = {.quantize = &quantize, .metadata = &note, .n_metadata = 1};
-    vecq_slotted scale = {.name = "scale"};
+    vecq_stored scale = {.name = "scale"};
     vecq_act_use use = {NULL, 0, NULL};
     vecq_act_site site = {.uses = &use, .scale = &scale, .bits = 6, .is_unsigned = 1};
     vecq_model *model;
@@ -351,12 +351,12 @@ static void test_alloc(void **state)
     bytes = case_make(&c, &a.n);
     a.bytes = bytes;
     for (i = 0; i < 3; i++) {
-        vecq_slotted *slotted;
+        vecq_stored *stored;
         vecq_tensor tensor;
 
         assert_ok(vecq_tensor_create(VECQ_DT_FLOAT, 1, &counts[i], &tensor, &err), &err);
         case_data(tensor.data, tensor.count, i);
-        assert_ok(vecq_store_add(&store, names[i], NULL, &tensor, &slotted, &err), &err);
+        assert_ok(vecq_store_add(&store, names[i], NULL, &tensor, &stored, &err), &err);
     }
     vecq_fail_every_alloc(alloc_body, &a);
     vecq_store_clear(&store);

@@ -11,7 +11,7 @@
 
 typedef struct bench {
     vecq_store store;
-    vecq_slotted *items[3];
+    vecq_stored *items[3];
 } bench;
 
 static vecq_status bench_open(bench *b, vecq_error *err)
