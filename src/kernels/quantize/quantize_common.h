@@ -183,4 +183,37 @@ static inline void quantize_moments_finish(const quantize_range_lanes *range, ve
     out->finite = 1;
 }
 
+/* Whole loops in plain C: for `ref`, and for families that have nothing better. */
+
+static inline void quantize_values_plain(const float *w, size_t n, double inv_step, unsigned bits,
+                                         float scale, float *wq)
+{
+    quantize_grid grid = quantize_grid_of(inv_step, bits);
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        wq[i] = quantize_value(w[i], &grid, scale);
+}
+
+static inline void quantize_step_gradient_plain(const float *w, const float *g, size_t n, double inv_step,
+                                                unsigned bits, float *gw, double *out)
+{
+    quantize_grid grid = quantize_grid_of(inv_step, bits);
+    double total = 0;
+    size_t i, j, end;
+
+    for (i = 0; i < n;) {
+        double lanes[VECQ_KERNEL_LANES] = {0};
+
+        end = quantize_block_end(i, n);
+        for (; end - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES)
+            for (j = 0; j < VECQ_KERNEL_LANES; j++)
+                gw[i + j] = quantize_step_gradient_add(lanes, j, w[i + j], g[i + j], &grid);
+        for (j = 0; i < end; i++, j++)
+            gw[i] = quantize_step_gradient_add(lanes, j, w[i], g[i], &grid);
+        total += quantize_tree(lanes);
+    }
+    *out = total;
+}
+
 #endif

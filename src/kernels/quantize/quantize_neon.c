@@ -213,37 +213,6 @@ static void quantize_decode_u16_neon(const uint16_t *codes, size_t n, float scal
         wq[i] = scale * ((float)codes[i] - offset);
 }
 
-static void quantize_values_neon(const float *w, size_t n, double inv_step, unsigned bits, float scale,
-                                 float *wq)
-{
-    quantize_grid grid = quantize_grid_of(inv_step, bits);
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        wq[i] = quantize_value(w[i], &grid, scale);
-}
-
-static void quantize_step_gradient_neon(const float *w, const float *g, size_t n, double inv_step,
-                                        unsigned bits, float *gw, double *out)
-{
-    quantize_grid grid = quantize_grid_of(inv_step, bits);
-    double total = 0;
-    size_t i, j, end;
-
-    for (i = 0; i < n;) {
-        double lanes[VECQ_KERNEL_LANES] = {0};
-
-        end = quantize_block_end(i, n);
-        for (; end - i >= VECQ_KERNEL_LANES; i += VECQ_KERNEL_LANES)
-            for (j = 0; j < VECQ_KERNEL_LANES; j++)
-                gw[i + j] = quantize_step_gradient_add(lanes, j, w[i + j], g[i + j], &grid);
-        for (j = 0; i < end; i++, j++)
-            gw[i] = quantize_step_gradient_add(lanes, j, w[i], g[i], &grid);
-        total += quantize_tree(lanes);
-    }
-    *out = total;
-}
-
 const vecq_quantize_kernels vecq_quantize_kernels_neon = {
     "neon",
     quantize_moments_neon,
@@ -252,6 +221,6 @@ const vecq_quantize_kernels vecq_quantize_kernels_neon = {
     quantize_project_neon,
     quantize_decode_u8_neon,
     quantize_decode_u16_neon,
-    quantize_values_neon,
-    quantize_step_gradient_neon,
+    quantize_values_plain,
+    quantize_step_gradient_plain,
 };
