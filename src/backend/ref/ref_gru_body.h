@@ -4,7 +4,7 @@
 /* ---- forward ---- */
 
 typedef struct RNN(gru_run) {
-    gru_sizes s;
+    rnn_sizes s;
     const real *x, *h0;
     real *y, *y_h;
     real *work;       /* the workspace, or NULL */
@@ -13,7 +13,7 @@ typedef struct RNN(gru_run) {
     real *scratch;    /* [threads][block * 6H]: workspace of a step, two h where they are not kept */
 } RNN(gru_run);
 
-static void RNN(gru_cell)(const gru_sizes *s, size_t n, real *work, const real *rh, const real *h_old,
+static void RNN(gru_cell)(const rnn_sizes *s, size_t n, real *work, const real *rh, const real *h_old,
                           real *h)
 {
     size_t hidden = s->hidden, row, j;
@@ -48,7 +48,7 @@ static void RNN(gru_cell)(const gru_sizes *s, size_t n, real *work, const real *
 /* All steps of a block of the batch in one direction. */
 static void RNN(gru_task)(const RNN(gru_run) * g, size_t d, size_t begin, size_t n, real *scratch)
 {
-    const gru_sizes *s = &g->s;
+    const rnn_sizes *s = &g->s;
     size_t hidden = s->hidden, wide = 4 * hidden, start = (d * s->batch + begin) * hidden, step, row;
     const real *h = g->h0 != NULL ? g->h0 + start : NULL;
     const real *w = g->w + d * rnn_packed(s->input, 3 * hidden),
@@ -56,7 +56,7 @@ static void RNN(gru_task)(const RNN(gru_run) * g, size_t d, size_t begin, size_t
     const real *rh = g->rh + d * rnn_packed(hidden, hidden);
 
     for (step = 0; step < s->steps; step++) {
-        size_t t = gru_step_at(s, d, step), place = (d * s->steps + t) * s->batch + begin;
+        size_t t = rnn_step_at(s, d, step), place = (d * s->steps + t) * s->batch + begin;
         real *work = g->work != NULL ? g->work + place * wide : scratch;
         real *out = g->y != NULL ? g->y + ((t * s->directions + d) * s->batch + begin) * hidden
                                  : scratch + s->block * (wide + step % 2 * hidden);
@@ -91,7 +91,7 @@ static vecq_status RNN(gru_range)(void *context, size_t begin, size_t end, unsig
 }
 
 /* Biases of one direction: both for z and r; for n the second one goes where the formula has it. */
-static void RNN(gru_bias)(const gru_sizes *s, const real *b, real *bias)
+static void RNN(gru_bias)(const rnn_sizes *s, const real *b, real *bias)
 {
     size_t hidden = s->hidden, j;
 
@@ -111,7 +111,7 @@ static vecq_status RNN(gru_forward)(const vecq_ref_call *call)
          .y = call->out[0],
          .y_h = call->out[1],
          .work = call->out[2]};
-    const gru_sizes *s = &g.s;
+    const rnn_sizes *s = &g.s;
     const real *w = call->in[1], *r = call->in[2], *b = call->op->n_inputs > 3 ? call->in[3] : NULL;
     size_t hidden = s->hidden, n_w = rnn_packed(s->input, 3 * hidden), n_r = rnn_packed(hidden, 2 * hidden),
            n_h = rnn_packed(hidden, hidden), n, d;
@@ -142,7 +142,7 @@ static vecq_status RNN(gru_forward)(const vecq_ref_call *call)
 /* ---- backward ---- */
 
 typedef struct RNN(gru_back) {
-    gru_sizes s;
+    rnn_sizes s;
     const real *x, *h0, *y, *work, *dy, *dy_h;
     real *dx, *dh0;
     real *w, *r, *rh; /* W; R of z and r; R of n, packed: [D] */
@@ -155,11 +155,11 @@ typedef struct RNN(gru_back) {
 /* h before step number `step` of a direction, from row `begin` of the batch; NULL: zeros. */
 static const real *RNN(gru_h_before)(const RNN(gru_back) * g, size_t d, size_t step, size_t begin)
 {
-    const gru_sizes *s = &g->s;
+    const rnn_sizes *s = &g->s;
 
     if (step == 0)
         return g->h0 != NULL ? g->h0 + (d * s->batch + begin) * s->hidden : NULL;
-    return g->y + ((gru_step_at(s, d, step - 1) * s->directions + d) * s->batch + begin) * s->hidden;
+    return g->y + ((rnn_step_at(s, d, step - 1) * s->directions + d) * s->batch + begin) * s->hidden;
 }
 
 /* dh of a step to its gates, and the part of the step before's that takes the short way. */
@@ -204,7 +204,7 @@ static void RNN(gru_cell_back)(const RNN(gru_back) * g, size_t n, size_t directi
 
 static void RNN(gru_back_task)(const RNN(gru_back) * g, size_t d, size_t begin, size_t n, real *scratch)
 {
-    const gru_sizes *s = &g->s;
+    const rnn_sizes *s = &g->s;
     size_t hidden = s->hidden, wide = 4 * hidden, size = n * hidden, step, j;
     size_t start = (d * s->batch + begin) * hidden;
     const real *r = g->r + d * rnn_packed(2 * hidden, hidden), *rh = g->rh + d * rnn_packed(hidden, hidden);
@@ -213,7 +213,7 @@ static void RNN(gru_back_task)(const RNN(gru_back) * g, size_t d, size_t begin, 
     for (j = 0; j < size; j++)
         dh[j] = g->dy_h != NULL ? g->dy_h[start + j] : 0;
     for (step = s->steps; step-- > 0;) {
-        size_t t = gru_step_at(s, d, step), place = (d * s->steps + t) * s->batch + begin;
+        size_t t = rnn_step_at(s, d, step), place = (d * s->steps + t) * s->batch + begin;
         real *gates = g->d + place * wide;
 
         if (g->dy != NULL) {
@@ -284,7 +284,7 @@ static vecq_status RNN(gru_dw_range)(void *context, size_t begin, size_t end, un
 
 static vecq_status RNN(gru_weight_gradients)(RNN(gru_back) * g, const vecq_ref_call *call)
 {
-    const gru_sizes *s = &g->s;
+    const rnn_sizes *s = &g->s;
     real *dw = call->out[1], *dr = call->out[2], *db = call->out[3];
     size_t hidden = s->hidden, wide = 4 * hidden, rows = s->steps * s->batch, tasks = 0, n = 0, d, step;
 
@@ -293,7 +293,7 @@ static vecq_status RNN(gru_weight_gradients)(RNN(gru_back) * g, const vecq_ref_c
         const real *grad = g->d + d * rows * wide;
 
         for (step = 0; step < s->steps; step++) {
-            size_t t = gru_step_at(s, d, step);
+            size_t t = rnn_step_at(s, d, step);
 
             xs[t] = g->x + t * s->batch * s->input;
             hs[t] = RNN(gru_h_before)(g, d, step, 0);
@@ -334,7 +334,7 @@ static vecq_status RNN(gru_weight_gradients)(RNN(gru_back) * g, const vecq_ref_c
 
 static vecq_status RNN(gru_backward_run)(RNN(gru_back) * g, const vecq_ref_call *call)
 {
-    const gru_sizes *s = &g->s;
+    const rnn_sizes *s = &g->s;
 
     VECQ_TRY(vecq_parallel_for(s->directions * s->blocks, 1, s->threads, RNN(gru_back_range), g, call->err));
     if (g->dx != NULL)
@@ -354,7 +354,7 @@ static vecq_status RNN(gru_backward)(const vecq_ref_call *call)
          .dy_h = call->in[9],
          .dx = call->out[0],
          .dh0 = call->out[4]};
-    const gru_sizes *s = &g.s;
+    const rnn_sizes *s = &g.s;
     const real *w = call->in[1], *r = call->in[2];
     size_t hidden = s->hidden, rows = s->steps * s->batch, n_w = rnn_packed(3 * hidden, s->input),
            n_r = rnn_packed(2 * hidden, hidden), n_h = rnn_packed(hidden, hidden), n, d;

@@ -4,7 +4,7 @@
 /* ---- forward ---- */
 
 typedef struct RNN(lstm_run) {
-    lstm_sizes s;
+    rnn_sizes s;
     const real *x, *h0, *c0;
     real *y, *y_h, *y_c;
     real *gates, *cells; /* of the workspace, or NULL */
@@ -42,14 +42,14 @@ static void RNN(lstm_cell)(size_t n, size_t hidden, real *gates, const real *c_o
 /* All steps of a block of the batch in one direction. */
 static void RNN(lstm_task)(const RNN(lstm_run) * q, size_t d, size_t begin, size_t n, real *scratch)
 {
-    const lstm_sizes *s = &q->s;
+    const rnn_sizes *s = &q->s;
     size_t hidden = s->hidden, wide = 4 * hidden, step, row;
     size_t start = (d * s->batch + begin) * hidden;
     const real *h = q->h0 != NULL ? q->h0 + start : NULL, *c = q->c0 != NULL ? q->c0 + start : NULL;
     const real *w = q->w + d * rnn_packed(s->input, wide), *r = q->r + d * rnn_packed(hidden, wide);
 
     for (step = 0; step < s->steps; step++) {
-        size_t t = step_at(s, d, step), place = (d * s->steps + t) * s->batch + begin;
+        size_t t = rnn_step_at(s, d, step), place = (d * s->steps + t) * s->batch + begin;
         real *gates = q->gates != NULL ? q->gates + place * wide : scratch;
         real *cell =
             q->cells != NULL ? q->cells + place * hidden : scratch + s->block * (wide + step % 2 * hidden);
@@ -91,7 +91,7 @@ static vecq_status RNN(lstm_range)(void *context, size_t begin, size_t end, unsi
 static vecq_status RNN(lstm_forward)(const vecq_ref_call *call)
 {
     RNN(lstm_run)
-    q = {.s = sizes_of(call, call->op->inputs[0]),
+    q = {.s = lstm_sizes_of(call),
          .x = call->in[0],
          .y = call->out[0],
          .y_h = call->out[1],
@@ -128,7 +128,7 @@ static vecq_status RNN(lstm_forward)(const vecq_ref_call *call)
 /* ---- backward ---- */
 
 typedef struct RNN(lstm_back) {
-    lstm_sizes s;
+    rnn_sizes s;
     const real *c0, *gates, *cells, *dy, *dy_h, *dy_c;
     real *dx, *dh0, *dc0;
     real *w, *r;        /* W, R packed: [D] */
@@ -164,7 +164,7 @@ static void RNN(lstm_cell_back)(size_t n, size_t hidden, const real *gates, cons
 
 static void RNN(lstm_back_task)(const RNN(lstm_back) * q, size_t d, size_t begin, size_t n, real *scratch)
 {
-    const lstm_sizes *s = &q->s;
+    const rnn_sizes *s = &q->s;
     size_t hidden = s->hidden, wide = 4 * hidden, size = n * hidden, step, j;
     size_t start = (d * s->batch + begin) * hidden;
     real *dh = scratch, *dc = scratch + s->block * hidden;
@@ -175,11 +175,11 @@ static void RNN(lstm_back_task)(const RNN(lstm_back) * q, size_t d, size_t begin
         dc[j] = q->dy_c != NULL ? q->dy_c[start + j] : 0;
     }
     for (step = s->steps; step-- > 0;) {
-        size_t t = step_at(s, d, step), place = (d * s->steps + t) * s->batch + begin;
+        size_t t = rnn_step_at(s, d, step), place = (d * s->steps + t) * s->batch + begin;
         const real *c_old = q->c0 != NULL ? q->c0 + start : NULL;
 
         if (step > 0)
-            c_old = q->cells + ((d * s->steps + step_at(s, d, step - 1)) * s->batch + begin) * hidden;
+            c_old = q->cells + ((d * s->steps + rnn_step_at(s, d, step - 1)) * s->batch + begin) * hidden;
         if (q->dy != NULL) {
             const real *dy = q->dy + ((t * s->directions + d) * s->batch + begin) * hidden;
             for (j = 0; j < size; j++)
@@ -248,7 +248,7 @@ static vecq_status RNN(lstm_dw_range)(void *context, size_t begin, size_t end, u
 
 static vecq_status RNN(lstm_weight_gradients)(RNN(lstm_back) * q, const vecq_ref_call *call)
 {
-    const lstm_sizes *s = &q->s;
+    const rnn_sizes *s = &q->s;
     const real *x = call->in[0], *h0 = call->in[4], *y = call->in[6];
     real *dw = call->out[1], *dr = call->out[2], *db = call->out[3];
     size_t hidden = s->hidden, wide = 4 * hidden, rows = s->steps * s->batch, tasks = 0, n = 0, d, step;
@@ -258,12 +258,12 @@ static vecq_status RNN(lstm_weight_gradients)(RNN(lstm_back) * q, const vecq_ref
         const real *gradient = q->d + d * rows * wide;
 
         for (step = 0; step < s->steps; step++) {
-            size_t t = step_at(s, d, step);
+            size_t t = rnn_step_at(s, d, step);
 
             xs[t] = x + t * s->batch * s->input;
             hs[t] = h0 != NULL ? h0 + d * s->batch * hidden : NULL;
             if (step > 0)
-                hs[t] = y + (step_at(s, d, step - 1) * s->directions + d) * s->batch * hidden;
+                hs[t] = y + (rnn_step_at(s, d, step - 1) * s->directions + d) * s->batch * hidden;
         }
         if (dw != NULL)
             q->outer[n++] = (RNN(rnn_outer)){wide, s->input, s->steps, s->batch, gradient,
@@ -283,7 +283,7 @@ static vecq_status RNN(lstm_weight_gradients)(RNN(lstm_back) * q, const vecq_ref
 
 static vecq_status RNN(lstm_backward_run)(RNN(lstm_back) * q, const vecq_ref_call *call)
 {
-    const lstm_sizes *s = &q->s;
+    const rnn_sizes *s = &q->s;
 
     VECQ_TRY(vecq_parallel_for(s->directions * s->blocks, 1, s->threads, RNN(lstm_back_range), q, call->err));
     if (q->dx != NULL)
@@ -294,7 +294,7 @@ static vecq_status RNN(lstm_backward_run)(RNN(lstm_back) * q, const vecq_ref_cal
 static vecq_status RNN(lstm_backward)(const vecq_ref_call *call)
 {
     RNN(lstm_back)
-    q = {.s = sizes_of(call, call->op->inputs[0]),
+    q = {.s = lstm_sizes_of(call),
          .c0 = call->in[5],
          .gates = call->in[9],
          .dy = call->in[10],

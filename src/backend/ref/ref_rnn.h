@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "backend/ref/ref.h"
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/threads.h"
@@ -35,6 +36,37 @@ static inline size_t rnn_batch_block(size_t batch, size_t directions, unsigned t
 
     share = (share + RNN_ROWS - 1) / RNN_ROWS * RNN_ROWS;
     return share > 32 ? 32 : share;
+}
+
+typedef struct rnn_sizes {
+    size_t steps, batch, input, hidden, directions;
+    size_t block, blocks; /* rows of the batch for one task; tasks of a direction */
+    unsigned threads;
+    int is_reverse[2];
+    int is_linear; /* GRU: linear_before_reset */
+} rnn_sizes;
+
+static inline rnn_sizes rnn_sizes_of(const vecq_ref_call *call, vecq_lstm_direction direction, int64_t hidden)
+{
+    const vecq_var *x = call->op->inputs[0];
+    rnn_sizes s = {.steps = (size_t)x->dims[0],
+                   .batch = (size_t)x->dims[1],
+                   .input = (size_t)x->dims[2],
+                   .hidden = (size_t)hidden,
+                   .directions = direction == VECQ_LSTM_BOTH ? 2 : 1};
+
+    s.is_reverse[0] = direction == VECQ_LSTM_REVERSE;
+    s.is_reverse[1] = 1;
+    s.threads = vecq_threads_resolve(call->run->threads);
+    s.block = rnn_batch_block(s.batch, s.directions, s.threads);
+    s.blocks = s.block > 0 ? (s.batch + s.block - 1) / s.block : 0;
+    return s;
+}
+
+/* The step that is number i in the order of a direction. */
+static inline size_t rnn_step_at(const rnn_sizes *s, size_t direction, size_t i)
+{
+    return s->is_reverse[direction] ? s->steps - 1 - i : i;
 }
 
 /*

@@ -26,8 +26,8 @@ static vecq_status check_shape(const vecq_op *op, size_t input, const char *what
     return VECQ_OK;
 }
 
-vecq_status vecq_recurrent_check(const vecq_op *op, int64_t directions, int64_t hidden, int64_t gates,
-                                 size_t n_states, vecq_error *err)
+static vecq_status check_inputs(const vecq_op *op, int64_t directions, int64_t hidden, int64_t gates,
+                                size_t n_states, vecq_error *err)
 {
     const vecq_var *x = op->inputs[0];
     char text[96];
@@ -204,5 +204,71 @@ vecq_status vecq_recurrent_output(vecq_lower *l, const vecq_node *node, const ve
         if (r->batch_first && node->outputs[i] != NULL)
             VECQ_TRY(transpose(l, node, out[i], i == 0 ? perm_y : perm_state, &out[i], err));
     }
+    return VECQ_OK;
+}
+
+/* x, w, r, b and the states; y, the states and the workspace; the gradients of y and of the states. */
+#define STATES_MAX 2u
+#define N_IN(s)    (4 + (s))
+#define N_OUT(s)   (2 + (s))
+#define N_BACK(s)  (N_IN(s) + N_OUT(s) + 1 + (s))
+
+vecq_status vecq_recurrent_shape(vecq_op *op, vecq_lstm_direction direction, int64_t hidden, int64_t gates,
+                                 size_t n_states, vecq_error *err)
+{
+    const vecq_var *x = op->inputs[0];
+    int64_t directions = direction == VECQ_LSTM_BOTH ? 2 : 1, n;
+    size_t i;
+
+    VECQ_TRY(check_inputs(op, directions, hidden, gates, n_states, err));
+    {
+        const int64_t y[4] = {x->dims[0], directions, x->dims[1], hidden};
+
+        VECQ_TRY(vecq_op_set_output(op, 0, x->dtype, 4, y, err));
+        for (i = 0; i < n_states; i++)
+            VECQ_TRY(vecq_op_set_output(op, 1 + i, x->dtype, 3, y + 1, err));
+    }
+    if (__builtin_mul_overflow((int64_t)op->outputs[0]->count, gates + 1, &n))
+        return vecq_op_fail(err, "the workspace is too large");
+    return vecq_op_set_output(op, 1 + n_states, x->dtype, 1, &n, err);
+}
+
+vecq_status vecq_recurrent_gradient(vecq_gradient *g, const vecq_op *op, vecq_op_kind kind,
+                                    size_t params_bytes, size_t n_states, vecq_error *err)
+{
+    vecq_var *inputs[N_BACK(STATES_MAX)] = {NULL};
+    vecq_op *back;
+    size_t i;
+
+    for (i = 0; i < op->n_inputs; i++)
+        inputs[i] = op->inputs[i];
+    for (i = 0; i < N_OUT(n_states); i++)
+        inputs[N_IN(n_states) + i] = op->outputs[i];
+    for (i = 0; i < 1 + n_states; i++)
+        inputs[N_IN(n_states) + N_OUT(n_states) + i] = vecq_gradient_of(g, op->outputs[i]);
+    VECQ_TRY(
+        vecq_gradient_op(g, op, kind, inputs, N_BACK(n_states), op->params, params_bytes, 0, &back, err));
+    for (i = 0; i < op->n_inputs; i++)
+        if (op->inputs[i] != NULL)
+            VECQ_TRY(vecq_gradient_add(g, op->inputs[i], back->outputs[i], err));
+    return VECQ_OK;
+}
+
+vecq_status vecq_recurrent_grad_shape(vecq_op *op, size_t n_states, vecq_error *err)
+{
+    size_t at = N_IN(n_states), i;
+    const vecq_var *w = op->inputs[1], *y_h = op->n_inputs == N_BACK(n_states) ? op->inputs[at + 1] : NULL;
+
+    if (y_h == NULL || op->inputs[at] == NULL || op->inputs[at + 1 + n_states] == NULL || w->rank != 3)
+        return vecq_op_fail(err, "it is the gradient of nothing");
+    for (i = 0; i < 3; i++)
+        VECQ_TRY(vecq_op_output_like(op, i, op->inputs[i], err));
+    {
+        const int64_t b[2] = {w->dims[0], 2 * w->dims[1]};
+
+        VECQ_TRY(vecq_op_set_output(op, 3, w->dtype, 2, b, err));
+    }
+    for (i = 0; i < n_states; i++)
+        VECQ_TRY(vecq_op_output_like(op, 4 + i, y_h, err));
     return VECQ_OK;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the recurrent operators have in common when they are lowered. */
+/* What the recurrent operators have in common: lowering, shapes, gradients. */
 #ifndef VECQ_GRAPH_OPS_RECURRENT_H
 #define VECQ_GRAPH_OPS_RECURRENT_H
 
+#include "graph/gradient.h"
 #include "graph/lower.h"
 
 /* A recurrent node of ONNX: its attributes, and its inputs in the layout of a program. */
@@ -29,9 +30,19 @@ vecq_status vecq_recurrent_output(vecq_lower *l, const vecq_node *node, const ve
                                   vecq_var *const *states, unsigned n_states, vecq_var **out,
                                   vecq_error *err);
 
-/* The shapes x [T, B, I], w [D, gates * H, I], r [D, gates * H, H], b [D, 2 * gates * H], states [D, B, H].
+/*
+ * The ops themselves, with `gates` gates and `n_states` states (h, or h and c):
+ *
+ *     x, w, r, b, states... -> y [T, D, B, H], last states... [D, B, H], workspace [(gates + 1) * elements of
+ * y] those inputs and outputs, dy, dstates... -> dx, dw, dr, db, dstates...
+ *
+ * Shapes: x [T, B, I], w [D, gates * H, I], r [D, gates * H, H], b [D, 2 * gates * H], states [D, B, H].
  */
-vecq_status vecq_recurrent_check(const vecq_op *op, int64_t directions, int64_t hidden, int64_t gates,
+vecq_status vecq_recurrent_shape(vecq_op *op, vecq_lstm_direction direction, int64_t hidden, int64_t gates,
                                  size_t n_states, vecq_error *err);
+vecq_status vecq_recurrent_gradient(vecq_gradient *g, const vecq_op *op, vecq_op_kind kind,
+                                    size_t params_bytes, size_t n_states, vecq_error *err);
+/* Gradients are like the inputs, whether these are there or not. */
+vecq_status vecq_recurrent_grad_shape(vecq_op *op, size_t n_states, vecq_error *err);
 
 #endif
