@@ -294,15 +294,6 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static int by_offset(const void *a, const void *b)
-{
-    const vecq_plan_slot *x = *(vecq_plan_slot *const *)a, *y = *(vecq_plan_slot *const *)b;
-
-    if (x->offset != y->offset)
-        return x->offset < y->offset ? -1 : 1;
-    return x < y ? -1 : x > y;
-}
-
 /* Largest first, each at the lowest place that is free during its life. placed[] is kept sorted by offset. */
 static vecq_status place_slots(vecq_plan_slot **order, size_t n, vecq_plan_slot **placed, size_t *n_bytes,
                                vecq_error *err)
@@ -331,8 +322,9 @@ static vecq_status place_slots(vecq_plan_slot **order, size_t n, vecq_plan_slot 
             return vecq_error_memory(err, SIZE_MAX);
         if (size > top)
             top = size;
-        placed[i] = slot;
-        qsort((void *)placed, i + 1, sizeof *placed, by_offset);
+        for (k = i; k > 0 && placed[k - 1]->offset > slot->offset; k--)
+            placed[k] = placed[k - 1];
+        placed[k] = slot;
     }
     *n_bytes = top;
     return VECQ_OK;
