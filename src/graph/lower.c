@@ -374,41 +374,35 @@ static vecq_status set_inputs(vecq_lower *l, const vecq_lower_input *inputs, siz
 
 /* ---- nodes ---- */
 
-/* Shape and Size of what has a static shape. */
-static vecq_status lower_shape(vecq_lower *l, const vecq_node *node, const vecq_var *in, vecq_var **out,
-                               vecq_error *err)
+/* What folding sees of a variable: a constant, or (Shape and Size ask for no more) a shape without values. */
+static vecq_tensor folding_view(const vecq_var *var)
 {
-    int64_t rank = in->rank, first, last, n;
-    vecq_tensor tensor;
+    vecq_tensor view = {.dtype = var->dtype, .rank = var->rank, .count = var->count};
 
-    if (vecq_node_is(node, "Size")) {
-        VECQ_TRY(vecq_tensor_create(VECQ_DT_INT64, 0, NULL, &tensor, err));
-        *(int64_t *)tensor.data = (int64_t)in->count;
-        return vecq_program_constant(l->program, vecq_node_label(node), &tensor, out, err);
-    }
-    first = vecq_node_attr_int(node, "start", 0);
-    last = vecq_node_attr_int(node, "end", rank);
-    first = first < -rank ? 0 : first < 0 ? first + rank : first > rank ? rank : first;
-    last = last < -rank ? 0 : last < 0 ? last + rank : last > rank ? rank : last;
-    n = last > first ? last - first : 0;
-    VECQ_TRY(vecq_tensor_create(VECQ_DT_INT64, 1, &n, &tensor, err));
-    if (n > 0)
-        memcpy(tensor.data, in->dims + first, (size_t)n * sizeof *in->dims);
-    return vecq_program_constant(l->program, vecq_node_label(node), &tensor, out, err);
+    if (var->kind == VECQ_VAR_CONSTANT)
+        return var->constant;
+    memcpy(view.dims, var->dims, sizeof view.dims);
+    return view;
 }
 
 static vecq_status lower_folded(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
                                 vecq_error *err)
 {
     vecq_tensor **operands = vecq_alloc(node->n_inputs, sizeof *operands);
+    vecq_tensor *views = vecq_alloc(node->n_inputs, sizeof *views);
     vecq_tensor *results = vecq_calloc(node->n_outputs, sizeof *results);
     vecq_status status = VECQ_OK;
     size_t i;
 
-    if (operands == NULL || results == NULL)
+    if (operands == NULL || views == NULL || results == NULL)
         status = vecq_error_memory(err, node->n_outputs * sizeof *results);
-    for (i = 0; status == VECQ_OK && i < node->n_inputs; i++)
-        operands[i] = in[i] != NULL ? &in[i]->constant : NULL;
+    for (i = 0; status == VECQ_OK && i < node->n_inputs; i++) {
+        operands[i] = NULL;
+        if (in[i] != NULL) {
+            views[i] = folding_view(in[i]);
+            operands[i] = &views[i];
+        }
+    }
     if (status == VECQ_OK)
         status = vecq_fold_node(node, operands, &l->budget, results, err);
     for (i = 0; results != NULL && i < node->n_outputs; i++)
@@ -417,6 +411,7 @@ static vecq_status lower_folded(vecq_lower *l, const vecq_node *node, vecq_var *
         else if (node->outputs[i] != NULL)
             status = vecq_program_constant(l->program, node->outputs[i]->name, &results[i], &out[i], err);
     vecq_free((void *)operands);
+    vecq_free(views);
     vecq_free(results);
     return status;
 }
@@ -475,9 +470,7 @@ static vecq_status lower_node(vecq_lower *l, const vecq_node *node, vecq_var **i
         if (node->inputs[i] != NULL)
             VECQ_TRY(value_var(l, node->inputs[i], &in[i], err));
     }
-    if (node_is_shape(node) && node->n_inputs == 1 && in[0] != NULL)
-        return lower_shape(l, node, in[0], &out[0], err);
-    if (all_constant(node, in) && vecq_fold_is_known(node))
+    if ((all_constant(node, in) || node_is_shape(node)) && vecq_fold_is_known(node))
         return lower_folded(l, node, in, out, err);
     if (row == NULL)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "this operator cannot be %s",
