@@ -70,8 +70,7 @@ static int add_setting(train_job *job, const char *key, const char *value)
 {
     if (job->n_settings == SETTINGS_MAX)
         return cli_usage(job->command, "more than %u settings", SETTINGS_MAX);
-    job->settings[job->n_settings++] =
-        key != NULL ? cli_format("%s=%s", key, value) : cli_strdup(value);
+    job->settings[job->n_settings++] = key != NULL ? cli_format("%s=%s", key, value) : cli_strdup(value);
     return CLI_CONTINUE;
 }
 
@@ -148,7 +147,8 @@ static int print_keys(void)
                    doc.section_text);
         section = doc.section;
         printf("  %s%s%s = %s%s%s\n      %s\n", doc.section, *doc.section != '\0' ? "." : "", doc.name,
-               *doc.initial != '\0' ? doc.initial : "(empty)", *doc.unit != '\0' ? " " : "", doc.unit, doc.text);
+               *doc.initial != '\0' ? doc.initial : "(empty)", *doc.unit != '\0' ? " " : "", doc.unit,
+               doc.text);
     }
     return cli_finish_output(stdout, CLI_DONE);
 }
@@ -248,7 +248,8 @@ static int train_failed(const train_job *job, const vecq_error *err)
 static int train_go(train_job *job, vecq_recipe *recipe)
 {
     FILE *out = job->json ? stderr : stdout;
-    char *checkpoint = job->checkpoint != NULL || job->output == NULL ? NULL : cli_format("%s.ckpt", job->output);
+    char *checkpoint =
+        job->checkpoint != NULL || job->output == NULL ? NULL : cli_format("%s.ckpt", job->output);
     char *log = job->log != NULL || job->output == NULL ? NULL : cli_format("%s.log.jsonl", job->output);
     vecq_error err = VECQ_ERROR_INIT;
     vecq_train_options run;
@@ -310,10 +311,12 @@ const cli_command cli_cmd_train = {
     "train",
     "[RECIPE] [-o FILE] [OPTIONS]",
     "train a network, or fine-tune a model through its quantizer",
-    "Trains in float (bits 0) or through quantizers: in every step the weights are quantized, the network runs\n"
+    "Trains in float (bits 0) or through quantizers: in every step the weights are quantized, the network "
+    "runs\n"
     "with the quantized ones, and the gradient changes the float master copy. Starts from an ONNX file\n"
     "(--model) or from a built-in network (--network). RECIPE is a YAML file with any of the settings that\n"
-    "--keys lists (docs/recipes.md); options and --set change single ones. The result is a packed ONNX file,\n"
+    "--keys lists (docs/recipes.md); options and --set change single ones. The result is a packed ONNX "
+    "file,\n"
     "loaded again and evaluated before it counts as written. The same seed gives the same result.",
     options,
     "vecq train --model m.onnx --data cifar10:data/cifar10 -b 2 -o m2.onnx\n"

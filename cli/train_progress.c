@@ -61,8 +61,8 @@ static void draw_step(cli_train_progress *p, const vecq_train_event *e)
     int filled = e->steps > 0 ? (int)((double)e->step / (double)e->steps * PROGRESS_BAR) : PROGRESS_BAR;
     char *left = duration(e->seconds_left);
 
-    draw(p, cli_format("[%.*s%*s] epoch %.2f/%g  loss %.4f  acc %.2f %%  lr %.3g  %.0f/s  %s left", filled, bar,
-                       PROGRESS_BAR - filled, "", e->epoch, e->epochs, e->loss, 100 * e->accuracy, e->lr,
+    draw(p, cli_format("[%.*s%*s] epoch %.2f/%g  loss %.4f  acc %.2f %%  lr %.3g  %.0f/s  %s left", filled,
+                       bar, PROGRESS_BAR - filled, "", e->epoch, e->epochs, e->loss, 100 * e->accuracy, e->lr,
                        e->rate, left));
     free(left);
 }

@@ -31,9 +31,9 @@ vecq_status vecq_parallel_for(size_t n, size_t grain, unsigned threads, vecq_ran
 void vecq_threads_single(void);
 
 /*
- * For libraries that run OpenMP loops of their own (oneDNN): how many threads a loop started by this thread may
- * use from now on. Returns what it was, to be given back. Without an OpenMP runtime in the process it does
- * nothing and returns 1.
+ * For libraries that run OpenMP loops of their own (oneDNN): how many threads a loop started by this thread
+ * may use from now on. Returns what it was, to be given back. Without an OpenMP runtime in the process it
+ * does nothing and returns 1.
  */
 unsigned vecq_threads_limit(unsigned n);
 

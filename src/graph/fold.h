@@ -40,8 +40,8 @@ vecq_fold_budget vecq_fold_budget_of(const vecq_ir *ir);
 vecq_status vecq_fold_spend(const vecq_value *value, vecq_fold_budget *budget, vecq_tensor *out,
                             vecq_error *err);
 
-/* One node on operands of the caller (types of 8 bits and more): out[n_outputs], to be destroyed by the caller;
- * empty where the node names no output, and all empty on failure. */
+/* One node on operands of the caller (types of 8 bits and more): out[n_outputs], to be destroyed by the
+ * caller; empty where the node names no output, and all empty on failure. */
 vecq_status vecq_fold_node(const vecq_node *node, vecq_tensor *const *in, vecq_fold_budget *budget,
                            vecq_tensor *out, vecq_error *err);
 

@@ -159,9 +159,8 @@ static vecq_message *build_shape(vecq_arena *arena, const int64_t *dims, const c
         vecq_message *dim = vecq_message_new(arena);
 
         if (dim == NULL ||
-            !(params[i] != NULL
-                  ? vecq_message_insert_string(dim, END, ONNX_DIM_PARAM, params[i])
-                  : vecq_message_insert_scalar(dim, END, ONNX_DIM_VALUE, (uint64_t)dims[i])) ||
+            !(params[i] != NULL ? vecq_message_insert_string(dim, END, ONNX_DIM_PARAM, params[i])
+                                : vecq_message_insert_scalar(dim, END, ONNX_DIM_VALUE, (uint64_t)dims[i])) ||
             !vecq_message_insert_child(shape, END, ONNX_SHAPE_DIM, dim))
             return NULL;
     }
