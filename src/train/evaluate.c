@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "train/preprocessing.h"
-#include "train/session.h"
+#include "train/training.h"
 
 typedef struct evaluation {
     vecq_recipe recipe;
@@ -50,7 +50,7 @@ static vecq_status open_data(evaluation *e, const char *path, int split, vecq_er
         spec = r->data.test;
     if (spec == NULL)
         return vecq_error_set(err, VECQ_ERR_VALUE, "there are no data: give --data KIND:PLACE");
-    vecq_session_data_options(r, &e->ports, &options);
+    vecq_training_data_options(r, &e->ports, &options);
     options.split = split == 0 ? VECQ_SPLIT_TRAIN : split == 1 ? VECQ_SPLIT_VALIDATION : VECQ_SPLIT_TEST;
     if (e->n_vocabulary > 0) {
         options.vocabulary = e->vocabulary;
@@ -62,8 +62,8 @@ static vecq_status open_data(evaluation *e, const char *path, int split, vecq_er
     memset(mean, 0, sizeof mean);
     memset(std, 0, sizeof std);
     if (info->kind == VECQ_DATASET_IMAGES)
-        VECQ_TRY(vecq_session_normalisation(r, info, info->channels, mean, std, err));
-    return vecq_session_eval_loader(r, &e->ports, e->data, mean, std, &e->loader, err);
+        VECQ_TRY(vecq_training_normalisation(r, info, info->channels, mean, std, err));
+    return vecq_training_eval_loader(r, &e->ports, e->data, mean, std, &e->loader, err);
 }
 
 static vecq_status prepare(evaluation *e, const char *path, const vecq_recipe *recipe, int split,
@@ -84,7 +84,7 @@ static vecq_status prepare(evaluation *e, const char *path, const vecq_recipe *r
                                       e->recipe.model.output, &e->ports, err),
                       err));
     VECQ_TRY(open_data(e, path, split, err));
-    VECQ_TRY(vecq_session_backends(&e->recipe, backends, &options.n_backends, err));
+    VECQ_TRY(vecq_training_backends(&e->recipe, backends, &options.n_backends, err));
     options.batch = e->recipe.train.eval_batch;
     options.classes = vecq_dataset_describe(e->data)->n_classes;
     return of_model(

@@ -10,8 +10,8 @@
 #include "train/log.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
-#include "train/session.h"
 #include "train/trainer_private.h"
+#include "train/training.h"
 
 #define SMOOTHING 50u /* steps that the shown loss, accuracy and rate are averages of */
 
@@ -27,12 +27,12 @@ static vecq_train_event event_now(const vecq_trainer *t, vecq_train_event_kind k
     event.step = t->step;
     event.steps = t->n_steps;
     event.epoch = (double)t->step / (double)t->epoch_steps;
-    event.epochs = t->session.recipe->train.epochs;
+    event.epochs = t->training.recipe->train.epochs;
     event.loss = t->shown_loss;
     event.accuracy = t->shown_accuracy;
     event.lr = t->lr;
     if (done > 0 && seconds > 0) {
-        event.rate = done * t->session.recipe->train.batch / seconds;
+        event.rate = done * t->training.recipe->train.batch / seconds;
         event.seconds_left = left * seconds / done;
     }
     return event;
@@ -90,7 +90,7 @@ static vecq_status evaluate(vecq_trainer *t, vecq_loader *loader, const char *wh
     vecq_status status;
 
     vecq_average_swap(&t->average);
-    status = vecq_session_evaluate(&t->session, loader, eval_tick, &progress, out, err);
+    status = vecq_training_evaluate(&t->training, loader, eval_tick, &progress, out, err);
     vecq_average_swap(&t->average);
     t->seconds_apart += vecq_clock_seconds() - start;
     VECQ_TRY(status);
@@ -112,7 +112,7 @@ static vecq_status evaluate(vecq_trainer *t, vecq_loader *loader, const char *wh
 /* Held-back data if there are any: the test data are looked at, but nothing is chosen by them. */
 static vecq_status evaluate_now(vecq_trainer *t, vecq_error *err)
 {
-    vecq_session *s = &t->session;
+    vecq_training *s = &t->training;
     vecq_metrics m;
 
     VECQ_TRY(evaluate(t, s->holdout_loader != NULL ? s->holdout_loader : s->test_loader,
@@ -128,7 +128,7 @@ static vecq_status evaluate_now(vecq_trainer *t, vecq_error *err)
 
 static unsigned stage_bits(const vecq_trainer *t, uint64_t step)
 {
-    const vecq_recipe *r = t->session.recipe;
+    const vecq_recipe *r = t->training.recipe;
     unsigned bits = r->quantize.bits;
     size_t i;
 
@@ -140,13 +140,13 @@ static unsigned stage_bits(const vecq_trainer *t, uint64_t step)
 
 static int stage_frozen(const vecq_trainer *t, uint64_t step)
 {
-    return step >= vecq_schedule_steps(t->session.recipe->train.bn_freeze, t->epoch_steps);
+    return step >= vecq_schedule_steps(t->training.recipe->train.bn_freeze, t->epoch_steps);
 }
 
 /* Programs for this step, when they are not those of the step before. */
 vecq_status vecq_trainer_enter(vecq_trainer *t, uint64_t step, vecq_error *err)
 {
-    vecq_session *s = &t->session;
+    vecq_training *s = &t->training;
     const vecq_recipe *r = s->recipe;
     unsigned bits = stage_bits(t, step);
     int frozen = stage_frozen(t, step);
@@ -154,7 +154,7 @@ vecq_status vecq_trainer_enter(vecq_trainer *t, uint64_t step, vecq_error *err)
     t->entered = step;
     if (s->stepper.exec != NULL && s->bits == bits && s->norm_is_frozen == frozen)
         return VECQ_OK;
-    VECQ_TRY(vecq_session_stage(s, bits, frozen, err));
+    VECQ_TRY(vecq_training_stage(s, bits, frozen, err));
     VECQ_TRY(vecq_trainer_bind_optimizer(t, err));
     if (r->average.ema > 0 || isfinite(r->average.swa))
         VECQ_TRY(vecq_average_follow(&t->average, s->stepper.params, s->stepper.n_params, err));
@@ -163,7 +163,7 @@ vecq_status vecq_trainer_enter(vecq_trainer *t, uint64_t step, vecq_error *err)
 
 vecq_status vecq_trainer_enter_again(vecq_trainer *t, uint64_t last, vecq_error *err)
 {
-    const vecq_recipe *r = t->session.recipe;
+    const vecq_recipe *r = t->training.recipe;
     uint64_t at = 0, next, edge;
     size_t i;
 
@@ -184,17 +184,17 @@ vecq_status vecq_trainer_enter_again(vecq_trainer *t, uint64_t last, vecq_error 
 /* Enters the stage of the step to come, and says so when it is a new one. */
 static vecq_status enter(vecq_trainer *t, vecq_error *err)
 {
-    unsigned bits = t->session.bits;
-    int frozen = t->session.norm_is_frozen;
+    unsigned bits = t->training.bits;
+    int frozen = t->training.norm_is_frozen;
     char text[64] = "weights are float from here on";
 
     VECQ_TRY(vecq_trainer_enter(t, t->step, err));
-    if (t->session.bits != bits) {
-        if (t->session.bits > 0)
-            snprintf(text, sizeof text, "weights have %u bits from here on", t->session.bits);
+    if (t->training.bits != bits) {
+        if (t->training.bits > 0)
+            snprintf(text, sizeof text, "weights have %u bits from here on", t->training.bits);
         VECQ_TRY(vecq_trainer_say(t, VECQ_TRAIN_MESSAGE, text, err));
     }
-    if (t->session.norm_is_frozen && !frozen)
+    if (t->training.norm_is_frozen && !frozen)
         return vecq_trainer_say(t, VECQ_TRAIN_MESSAGE, "statistics of batch norm are frozen from here on",
                                 err);
     return VECQ_OK;
@@ -220,7 +220,7 @@ static vecq_status diagnose(vecq_trainer *t, double loss, vecq_error *err)
     vecq_error why = VECQ_ERROR_INIT;
     char text[600];
 
-    if (vecq_session_step(&t->session, t->step, 1, &loss, NULL, &why) == VECQ_ERR_VALUE)
+    if (vecq_training_step(&t->training, t->step, 1, &loss, NULL, &why) == VECQ_ERR_VALUE)
         snprintf(text, sizeof text, "the loss is %s; %s", kind, why.message);
     else
         snprintf(text, sizeof text, "the loss is %s", kind);
@@ -258,7 +258,7 @@ static void log_step(vecq_trainer *t, double loss)
     vecq_log_real(t->log, "mean_loss", t->shown_loss);
     vecq_log_real(t->log, "mean_accuracy", t->shown_accuracy);
     vecq_log_real(t->log, "lr", t->lr);
-    vecq_log_count(t->log, "bits", t->session.bits);
+    vecq_log_count(t->log, "bits", t->training.bits);
     vecq_trainer_log_end(t);
 }
 
@@ -271,7 +271,7 @@ static vecq_status one_step(vecq_trainer *t, vecq_error *err)
 
     VECQ_TRY(enter(t, err));
     t->lr = vecq_schedule_lr(&t->schedule, t->step);
-    VECQ_TRY(vecq_session_step(&t->session, t->step, 0, &loss, &metrics, err));
+    VECQ_TRY(vecq_training_step(&t->training, t->step, 0, &loss, &metrics, err));
     if (!isfinite(loss))
         return diagnose(t, loss, err);
     status = vecq_optimizer_step(t->optimizer, t->lr, NULL, &why);
@@ -318,17 +318,17 @@ static vecq_status all_steps(vecq_trainer *t, vecq_error *err)
 /* Statistics of batch norm for the weights that are written: plain means over forward passes of training. */
 static vecq_status reestimate(vecq_trainer *t, vecq_error *err)
 {
-    const vecq_recipe *r = t->session.recipe;
+    const vecq_recipe *r = t->training.recipe;
     vecq_status status = VECQ_OK;
     unsigned i;
 
     if (r->train.bn_reestimate == 0)
         return VECQ_OK;
-    if (t->session.norm_is_frozen)
-        VECQ_TRY(vecq_session_stage(&t->session, t->session.bits, 0, err));
+    if (t->training.norm_is_frozen)
+        VECQ_TRY(vecq_training_stage(&t->training, t->training.bits, 0, err));
     vecq_average_swap(&t->average);
     for (i = 0; i < r->train.bn_reestimate && status == VECQ_OK; i++)
-        status = vecq_session_measure(&t->session, t->n_steps + i, i, err);
+        status = vecq_training_measure(&t->training, t->n_steps + i, i, err);
     vecq_average_swap(&t->average);
     return status;
 }
@@ -337,7 +337,7 @@ static vecq_status reestimate(vecq_trainer *t, vecq_error *err)
 
 static vecq_status say_profile(vecq_trainer *t, vecq_error *err)
 {
-    const vecq_exec *exec = t->session.stepper.exec;
+    const vecq_exec *exec = t->training.stepper.exec;
     double total = 0, n = t->step > t->first_step ? (double)(t->step - t->first_step) : 1;
     char text[320];
     size_t i;
@@ -362,7 +362,7 @@ static vecq_status say_profile(vecq_trainer *t, vecq_error *err)
 
 static vecq_status start(vecq_trainer *t, vecq_error *err)
 {
-    const vecq_recipe *r = t->session.recipe;
+    const vecq_recipe *r = t->training.recipe;
     double steps = ceil(r->train.epochs * (double)t->epoch_steps - 1e-9);
 
     t->n_steps = steps > 0 ? (uint64_t)steps : 0;
@@ -385,7 +385,7 @@ static vecq_status start(vecq_trainer *t, vecq_error *err)
  * run is resumed, or on the way of a longer one. */
 static vecq_status finish(vecq_trainer *t, vecq_train_result *result, vecq_error *err)
 {
-    vecq_session *s = &t->session;
+    vecq_training *s = &t->training;
     vecq_metrics m;
 
     VECQ_TRY(check_weights(t, err));
@@ -416,8 +416,8 @@ static vecq_status finish(vecq_trainer *t, vecq_train_result *result, vecq_error
 /* An accuracy on what was trained on must not be taken for another. */
 static vecq_status warn_of_data(vecq_trainer *t, vecq_error *err)
 {
-    const vecq_recipe *r = t->session.recipe;
-    const vecq_dataset_info *test = vecq_dataset_describe(t->session.test);
+    const vecq_recipe *r = t->training.recipe;
+    const vecq_dataset_info *test = vecq_dataset_describe(t->training.test);
 
     if (!test->undivided || (r->data.test != NULL && strcmp(r->data.test, r->data.train) != 0))
         return VECQ_OK;
@@ -434,18 +434,18 @@ static vecq_status run(vecq_trainer *t, vecq_train_result *result, vecq_error *e
     vecq_metrics m;
     size_t i;
 
-    for (i = 0; i < t->session.stepper.n_params; i++)
-        result->parameters += t->session.stepper.params[i]->tensor.count;
-    result->peak_bytes = vecq_exec_bytes(t->session.stepper.exec);
+    for (i = 0; i < t->training.stepper.n_params; i++)
+        result->parameters += t->training.stepper.params[i]->tensor.count;
+    result->peak_bytes = vecq_exec_bytes(t->training.stepper.exec);
     t->started = vecq_clock_seconds();
     event = event_now(t, VECQ_TRAIN_START);
     VECQ_TRY(send(t, &event, err));
     VECQ_TRY(warn_of_data(t, err));
-    if (t->first_step == 0 && t->session.recipe->model.file != NULL) {
-        VECQ_TRY(evaluate(t, t->session.test_loader, "test before training", &m, err));
+    if (t->first_step == 0 && t->training.recipe->model.file != NULL) {
+        VECQ_TRY(evaluate(t, t->training.test_loader, "test before training", &m, err));
         result->start_accuracy = vecq_metrics_accuracy(&m);
     }
-    vecq_exec_set_timing(t->session.stepper.exec, t->options->profile);
+    vecq_exec_set_timing(t->training.stepper.exec, t->options->profile);
     VECQ_TRY(all_steps(t, err));
     if (t->options->profile)
         VECQ_TRY(say_profile(t, err));
@@ -455,9 +455,9 @@ static vecq_status run(vecq_trainer *t, vecq_train_result *result, vecq_error *e
 static void log_result(vecq_trainer *t, const vecq_train_result *result)
 {
     vecq_trainer_log(t, "result");
-    vecq_log_count(t->log, "bits", t->session.recipe->quantize.bits);
-    vecq_log_count(t->log, "act_bits", t->session.recipe->quantize.act_bits);
-    vecq_log_count(t->log, "seed", t->session.recipe->seed);
+    vecq_log_count(t->log, "bits", t->training.recipe->quantize.bits);
+    vecq_log_count(t->log, "act_bits", t->training.recipe->quantize.act_bits);
+    vecq_log_count(t->log, "seed", t->training.recipe->seed);
     vecq_log_real(t->log, "test_accuracy", result->test_accuracy);
     vecq_log_real(t->log, "test_loss", result->test_loss);
     vecq_log_count(t->log, "test_samples", result->test_samples);
@@ -475,8 +475,8 @@ static vecq_status train(vecq_trainer *t, const vecq_recipe *recipe, vecq_train_
     vecq_status status;
 
     VECQ_TRY(vecq_trainer_check_places(recipe, t->options, err));
-    VECQ_TRY(vecq_session_open(&t->session, recipe, err));
-    t->epoch_steps = vecq_loader_batches(t->session.train_loader);
+    VECQ_TRY(vecq_training_open(&t->training, recipe, err));
+    t->epoch_steps = vecq_loader_batches(t->training.train_loader);
     VECQ_TRY(start(t, err));
     VECQ_TRY(vecq_trainer_open_log(t, err));
     status = run(t, result, err);
@@ -526,7 +526,7 @@ vecq_status vecq_train(const vecq_recipe *recipe, const vecq_train_options *opti
     vecq_average_clear(&t->average);
     vecq_optimizer_destroy(t->optimizer);
     vecq_trainer_drop_best(t);
-    vecq_session_close(&t->session);
+    vecq_training_close(&t->training);
     vecq_free(t);
     if (out != NULL)
         *out = result;

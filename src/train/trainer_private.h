@@ -7,11 +7,11 @@
 #include "train/log.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
-#include "train/session.h"
+#include "train/training.h"
 
 typedef struct vecq_trainer {
     const vecq_train_options *options;
-    vecq_session session;
+    vecq_training training;
     vecq_optimizer *optimizer;
     vecq_average average;
     vecq_schedule schedule;

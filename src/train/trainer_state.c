@@ -45,7 +45,7 @@ vecq_status vecq_trainer_open_log(vecq_trainer *t, vecq_error *err)
         VECQ_TRY(vecq_log_resume(t->options->log, t->first_step, &t->log, err));
     else
         VECQ_TRY(vecq_log_create(t->options->log, &t->log, err));
-    VECQ_TRY(vecq_recipe_write(t->session.recipe, &recipe, &n, err));
+    VECQ_TRY(vecq_recipe_write(t->training.recipe, &recipe, &n, err));
     vecq_trainer_log(t, t->first_step > 0 ? "resume" : "start");
     vecq_log_count(t->log, "steps", t->n_steps);
     vecq_log_count(t->log, "epoch_steps", t->epoch_steps);
@@ -60,7 +60,7 @@ vecq_status vecq_trainer_open_log(vecq_trainer *t, vecq_error *err)
 
 static double lr_scale(const vecq_trainer *t, const vecq_stored *param)
 {
-    return param->is_step ? t->session.recipe->quantize.lsq_lr_scale : 1;
+    return param->is_step ? t->training.recipe->quantize.lsq_lr_scale : 1;
 }
 
 /* Momenta of an optimizer before go to the parameters of the same name: a new stage begins where the old one
@@ -85,8 +85,8 @@ static void carry_state(vecq_optimizer *from, vecq_optimizer *to)
 
 vecq_status vecq_trainer_bind_optimizer(vecq_trainer *t, vecq_error *err)
 {
-    const vecq_recipe *r = t->session.recipe;
-    const vecq_stepper *st = &t->session.stepper;
+    const vecq_recipe *r = t->training.recipe;
+    const vecq_stepper *st = &t->training.stepper;
     vecq_parameter *params = vecq_calloc(st->n_params, sizeof *params);
     vecq_optimizer_options options;
     vecq_optimizer *fresh = NULL;
@@ -128,7 +128,7 @@ static void store_entry(const vecq_stored *item, char name[VECQ_CHECKPOINT_NAME_
 
 static vecq_status write_store(const vecq_trainer *t, vecq_checkpoint_writer *w, vecq_error *err)
 {
-    const vecq_store *store = &t->session.store;
+    const vecq_store *store = &t->training.store;
     char name[VECQ_CHECKPOINT_NAME_MAX];
     size_t i;
 
@@ -149,9 +149,9 @@ static vecq_status write_best(const vecq_trainer *t, vecq_checkpoint_writer *w, 
         return VECQ_OK;
     VECQ_TRY(vecq_checkpoint_add(w, "best/accuracy", VECQ_CHECKPOINT_F64, &t->best_accuracy, 1, err));
     for (i = 0; i < t->n_best; i++) {
-        snprintf(name, sizeof name, "best/store/%s", t->session.store.items[i]->name);
+        snprintf(name, sizeof name, "best/store/%s", t->training.store.items[i]->name);
         VECQ_TRY(vecq_checkpoint_add(w, name, VECQ_CHECKPOINT_F32, t->best[i],
-                                     t->session.store.items[i]->tensor.count, err));
+                                     t->training.store.items[i]->tensor.count, err));
     }
     return VECQ_OK;
 }
@@ -169,7 +169,7 @@ static vecq_status write_all(vecq_trainer *t, vecq_checkpoint_writer *w, vecq_er
     VECQ_TRY(vecq_checkpoint_add(w, "version", VECQ_CHECKPOINT_U64, &version, 1, err));
     VECQ_TRY(vecq_checkpoint_add(w, "done", VECQ_CHECKPOINT_U64, done, 3, err));
     VECQ_TRY(vecq_checkpoint_add(w, "shown", VECQ_CHECKPOINT_F64, shown, 6, err));
-    VECQ_TRY(vecq_recipe_write(t->session.recipe, &recipe, &n, err));
+    VECQ_TRY(vecq_recipe_write(t->training.recipe, &recipe, &n, err));
     status = vecq_checkpoint_add_text(w, "recipe", recipe, err);
     vecq_free(recipe);
     VECQ_TRY(status);
@@ -253,7 +253,7 @@ static vecq_status same_recipe(const char *old_text, const vecq_recipe *now, vec
 
 static vecq_status read_store(vecq_trainer *t, const vecq_checkpoint *c, vecq_error *err)
 {
-    vecq_store *store = &t->session.store;
+    vecq_store *store = &t->training.store;
     char name[VECQ_CHECKPOINT_NAME_MAX];
     size_t i;
 
@@ -276,9 +276,9 @@ static vecq_status read_best(vecq_trainer *t, const vecq_checkpoint *c, vecq_err
     VECQ_TRY(vecq_checkpoint_read(c, "best/accuracy", VECQ_CHECKPOINT_F64, &accuracy, 1, err));
     VECQ_TRY(vecq_trainer_keep_best(t, accuracy, err));
     for (i = 0; i < t->n_best; i++) {
-        snprintf(name, sizeof name, "best/store/%s", t->session.store.items[i]->name);
+        snprintf(name, sizeof name, "best/store/%s", t->training.store.items[i]->name);
         VECQ_TRY(vecq_checkpoint_read(c, name, VECQ_CHECKPOINT_F32, t->best[i],
-                                      t->session.store.items[i]->tensor.count, err));
+                                      t->training.store.items[i]->tensor.count, err));
     }
     return VECQ_OK;
 }
@@ -297,7 +297,7 @@ static vecq_status read_all(vecq_trainer *t, const vecq_checkpoint *c, vecq_erro
                               "reads version %u",
                               (unsigned long long)version, FORMAT_VERSION);
     VECQ_TRY(vecq_checkpoint_read_text(c, "recipe", &recipe, err));
-    status = same_recipe(recipe, t->session.recipe, err);
+    status = same_recipe(recipe, t->training.recipe, err);
     vecq_free(recipe);
     VECQ_TRY(status);
     VECQ_TRY(vecq_checkpoint_read(c, "done", VECQ_CHECKPOINT_U64, done, 3, err));
@@ -352,7 +352,7 @@ void vecq_trainer_drop_best(vecq_trainer *t)
 
 vecq_status vecq_trainer_keep_best(vecq_trainer *t, double accuracy, vecq_error *err)
 {
-    vecq_store *store = &t->session.store;
+    vecq_store *store = &t->training.store;
     size_t i;
 
     if (t->n_best != store->n)
@@ -376,7 +376,7 @@ vecq_status vecq_trainer_keep_best(vecq_trainer *t, double accuracy, vecq_error 
 
 vecq_status vecq_trainer_restore_best(vecq_trainer *t, vecq_error *err)
 {
-    vecq_store *store = &t->session.store;
+    vecq_store *store = &t->training.store;
     char text[96];
     size_t i;
 

@@ -54,7 +54,7 @@ vecq_status vecq_trainer_check_places(const vecq_recipe *r, const vecq_train_opt
 /* "lenet5, 2 bits, 55 epochs, seed 1" */
 static void summary_text(const vecq_trainer *t, char *text, size_t n)
 {
-    const vecq_recipe *r = t->session.recipe;
+    const vecq_recipe *r = t->training.recipe;
     size_t at = 0;
 
     if (r->model.network != NULL)
@@ -72,7 +72,7 @@ static void summary_text(const vecq_trainer *t, char *text, size_t n)
 static vecq_status write_model(vecq_trainer *t, const char *data, const char *vocabulary,
                                vecq_save_result *saved, vecq_error *err)
 {
-    vecq_session *s = &t->session;
+    vecq_training *s = &t->training;
     const vecq_recipe *r = s->recipe;
     char summary[256];
     vecq_trained_entry entries[3] = {
@@ -86,7 +86,7 @@ static vecq_status write_model(vecq_trainer *t, const char *data, const char *vo
 
     summary_text(t, summary, sizeof summary);
     if (r->quantize.bits > 0) {
-        vecq_session_quantize_options(s, r->quantize.bits, &quantize);
+        vecq_training_quantize_options(s, r->quantize.bits, &quantize);
         options.quantize = &quantize;
     }
     VECQ_TRY(vecq_model_write_trained(s->model, &options, NULL, err));
@@ -96,7 +96,7 @@ static vecq_status write_model(vecq_trainer *t, const char *data, const char *vo
 /* The file as anybody will find it: loaded, lowered, run over the test data. */
 static vecq_status evaluate_file(vecq_trainer *t, vecq_metrics *out, vecq_error *err)
 {
-    vecq_session *s = &t->session;
+    vecq_training *s = &t->training;
     vecq_lower_options lower = {.is_frozen = 1};
     vecq_evaluator_options options = {.ports = &s->ports,
                                       .batch = s->recipe->train.eval_batch,
@@ -138,7 +138,7 @@ static vecq_status compare(vecq_trainer *t, const vecq_metrics *expected, const 
 vecq_status vecq_trainer_write(vecq_trainer *t, const vecq_metrics *expected, vecq_train_result *result,
                                vecq_error *err)
 {
-    vecq_session *s = &t->session;
+    vecq_training *s = &t->training;
     const vecq_dataset_info *info = vecq_dataset_describe(s->train);
     char *data = NULL, *vocabulary = NULL;
     vecq_save_result saved;

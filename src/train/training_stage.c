@@ -6,9 +6,9 @@
 
 #include "base/status.h"
 #include "graph/gradient.h"
-#include "train/session_private.h"
+#include "train/training_private.h"
 
-void vecq_session_quantize_options(const vecq_session *s, unsigned bits, vecq_quantize_options *out)
+void vecq_training_quantize_options(const vecq_training *s, unsigned bits, vecq_quantize_options *out)
 {
     const vecq_recipe *r = s->recipe;
 
@@ -29,7 +29,7 @@ void vecq_session_quantize_options(const vecq_session *s, unsigned bits, vecq_qu
     out->threads = r->threads;
 }
 
-static void lower_options(const vecq_session *s, int is_training, vecq_lower_options *out)
+static void lower_options(const vecq_training *s, int is_training, vecq_lower_options *out)
 {
     const vecq_recipe *r = s->recipe;
 
@@ -84,7 +84,7 @@ static vecq_status weighted(vecq_program *program, vecq_var *term, double weight
     return vecq_program_op2(program, VECQ_OP_ADD, "loss", *sum, term, NULL, 0, sum, err);
 }
 
-static vecq_status label_loss(vecq_session *s, vecq_stepper *st, vecq_var **out, vecq_error *err)
+static vecq_status label_loss(vecq_training *s, vecq_stepper *st, vecq_var **out, vecq_error *err)
 {
     const vecq_recipe *r = s->recipe;
     vecq_loss_params params = {.label_smoothing = r->train.label_smoothing};
@@ -112,7 +112,7 @@ static vecq_status label_loss(vecq_session *s, vecq_stepper *st, vecq_var **out,
         "cross-entropy", st->logits, st->labels, &params, sizeof params, out, err);
 }
 
-static vecq_status teacher_loss(vecq_session *s, vecq_stepper *st, vecq_var **out, vecq_error *err)
+static vecq_status teacher_loss(vecq_training *s, vecq_stepper *st, vecq_var **out, vecq_error *err)
 {
     vecq_loss_params params = {.temperature = s->recipe->distill.temperature};
     vecq_lower_options frozen = {.is_frozen = 1};
@@ -136,7 +136,7 @@ static vecq_status teacher_loss(vecq_session *s, vecq_stepper *st, vecq_var **ou
                             sizeof params, out, err);
 }
 
-static vecq_status build_loss(vecq_session *s, vecq_stepper *st, vecq_error *err)
+static vecq_status build_loss(vecq_training *s, vecq_stepper *st, vecq_error *err)
 {
     double alpha = s->teacher == NULL ? 0 : s->recipe->distill.labels ? s->recipe->distill.alpha : 1;
     vecq_var *term;
@@ -156,7 +156,7 @@ static vecq_status build_loss(vecq_session *s, vecq_stepper *st, vecq_error *err
 
 /* ---- the step ---- */
 
-static vecq_status find_parameters(vecq_session *s, vecq_stepper *st, vecq_var ***vars, vecq_error *err)
+static vecq_status find_parameters(vecq_training *s, vecq_stepper *st, vecq_var ***vars, vecq_error *err)
 {
     size_t i, n = 0;
 
@@ -172,7 +172,7 @@ static vecq_status find_parameters(vecq_session *s, vecq_stepper *st, vecq_var *
     return VECQ_OK;
 }
 
-static vecq_status build_stepper(vecq_session *s, vecq_error *err)
+static vecq_status build_stepper(vecq_training *s, vecq_error *err)
 {
     vecq_stepper *st = &s->stepper;
     vecq_exec_options exec = {.backends = s->backends,
@@ -212,7 +212,7 @@ static vecq_status build_stepper(vecq_session *s, vecq_error *err)
     return vecq_exec_create(&st->program, &exec, &st->exec, err);
 }
 
-static vecq_status build_evaluator(vecq_session *s, vecq_error *err)
+static vecq_status build_evaluator(vecq_training *s, vecq_error *err)
 {
     vecq_lower_options lower;
     vecq_evaluator_options options = {.ports = &s->ports,
@@ -228,7 +228,7 @@ static vecq_status build_evaluator(vecq_session *s, vecq_error *err)
     return vecq_evaluator_create(s->ir, &options, &s->evaluator, err);
 }
 
-void vecq_session_clear_stage(vecq_session *s)
+void vecq_training_clear_stage(vecq_training *s)
 {
     vecq_evaluator_destroy(s->evaluator);
     s->evaluator = NULL;
@@ -262,15 +262,15 @@ static vecq_status check_plan(const vecq_plan *plan, vecq_error *err)
                           "no weight is selected for quantization (quantize.include, quantize.exclude)");
 }
 
-vecq_status vecq_session_stage(vecq_session *s, unsigned bits, int norm_is_frozen, vecq_error *err)
+vecq_status vecq_training_stage(vecq_training *s, unsigned bits, int norm_is_frozen, vecq_error *err)
 {
     vecq_quantize_options options;
 
-    vecq_session_clear_stage(s);
+    vecq_training_clear_stage(s);
     s->bits = bits;
     s->norm_is_frozen = norm_is_frozen;
     if (bits > 0) {
-        vecq_session_quantize_options(s, bits, &options);
+        vecq_training_quantize_options(s, bits, &options);
         VECQ_TRY(vecq_plan_make(s->ir, &options, &s->plan, err));
         VECQ_TRY(check_plan(&s->plan, err));
     } else {
@@ -280,8 +280,8 @@ vecq_status vecq_session_stage(vecq_session *s, unsigned bits, int norm_is_froze
     return build_evaluator(s, err);
 }
 
-vecq_status vecq_session_step(vecq_session *s, uint64_t step, int check, double *loss, vecq_metrics *metrics,
-                              vecq_error *err)
+vecq_status vecq_training_step(vecq_training *s, uint64_t step, int check, double *loss,
+                               vecq_metrics *metrics, vecq_error *err)
 {
     vecq_stepper *st = &s->stepper;
     vecq_run run = {.step = step, .seed = s->recipe->seed, .threads = s->recipe->threads, .check = check};
@@ -308,7 +308,7 @@ vecq_status vecq_session_step(vecq_session *s, uint64_t step, int check, double 
 
 /* Moving averages with a momentum of index / (index + 1) are means. Their ops read it in every run; nothing
  * is trained by this program afterwards. */
-vecq_status vecq_session_measure(vecq_session *s, uint64_t step, unsigned index, vecq_error *err)
+vecq_status vecq_training_measure(vecq_training *s, uint64_t step, unsigned index, vecq_error *err)
 {
     const vecq_program *program = &s->stepper.program;
     double loss;
@@ -320,11 +320,11 @@ vecq_status vecq_session_measure(vecq_session *s, uint64_t step, unsigned index,
 
             params->momentum = (double)index / ((double)index + 1);
         }
-    return vecq_session_step(s, step, 0, &loss, NULL, err);
+    return vecq_training_step(s, step, 0, &loss, NULL, err);
 }
 
-vecq_status vecq_session_evaluate(vecq_session *s, vecq_loader *loader, vecq_progress_fn progress,
-                                  void *context, vecq_metrics *out, vecq_error *err)
+vecq_status vecq_training_evaluate(vecq_training *s, vecq_loader *loader, vecq_progress_fn progress,
+                                   void *context, vecq_metrics *out, vecq_error *err)
 {
     vecq_evaluator_invalidate(s->evaluator);
     return vecq_evaluator_run(s->evaluator, loader, progress, context, out, err);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "train/session.h"
+#include "train/training.h"
 
 #include <string.h>
 
 #include "base/status.h"
 #include "train/preprocessing.h"
-#include "train/session_private.h"
+#include "train/training_private.h"
 #include "zoo/zoo.h"
 
 /* ---- data ---- */
 
-void vecq_session_data_options(const vecq_recipe *r, const vecq_ports *ports, vecq_dataset_options *out)
+void vecq_training_data_options(const vecq_recipe *r, const vecq_ports *ports, vecq_dataset_options *out)
 {
     vecq_dataset_defaults(out);
     out->holdout = (size_t)r->data.holdout;
@@ -42,8 +42,8 @@ static vecq_status spread(const char *key, const vecq_recipe_reals *list, size_t
     return VECQ_OK;
 }
 
-vecq_status vecq_session_normalisation(const vecq_recipe *r, const vecq_dataset_info *data, size_t channels,
-                                       double *mean, double *std, vecq_error *err)
+vecq_status vecq_training_normalisation(const vecq_recipe *r, const vecq_dataset_info *data, size_t channels,
+                                        double *mean, double *std, vecq_error *err)
 {
     size_t i;
 
@@ -71,9 +71,9 @@ static void loader_options(const vecq_recipe *r, const vecq_ports *ports, const 
         2 * r->data.workers < VECQ_LOADER_PREFETCH_MAX ? 2 * r->data.workers : VECQ_LOADER_PREFETCH_MAX;
 }
 
-vecq_status vecq_session_eval_loader(const vecq_recipe *r, const vecq_ports *ports,
-                                     const vecq_dataset *dataset, const double *mean, const double *std,
-                                     vecq_loader **out, vecq_error *err)
+vecq_status vecq_training_eval_loader(const vecq_recipe *r, const vecq_ports *ports,
+                                      const vecq_dataset *dataset, const double *mean, const double *std,
+                                      vecq_loader **out, vecq_error *err)
 {
     vecq_loader_options options;
 
@@ -85,7 +85,7 @@ vecq_status vecq_session_eval_loader(const vecq_recipe *r, const vecq_ports *por
     return vecq_loader_create(dataset, &options, out, err);
 }
 
-static vecq_status train_loader(vecq_session *s, vecq_error *err)
+static vecq_status train_loader(vecq_training *s, vecq_error *err)
 {
     const vecq_recipe *r = s->recipe;
     const vecq_dataset_info *info = vecq_dataset_describe(s->train);
@@ -110,7 +110,7 @@ static vecq_status train_loader(vecq_session *s, vecq_error *err)
 }
 
 /* The test part has the vocabulary and the classes of the training part. */
-static vecq_status open_others(vecq_session *s, vecq_dataset_options *options, vecq_error *err)
+static vecq_status open_others(vecq_training *s, vecq_dataset_options *options, vecq_error *err)
 {
     const vecq_dataset_info *info = vecq_dataset_describe(s->train);
     const char *test = s->recipe->data.test != NULL ? s->recipe->data.test : s->recipe->data.train;
@@ -137,14 +137,14 @@ static vecq_status open_others(vecq_session *s, vecq_dataset_options *options, v
     return VECQ_OK;
 }
 
-static vecq_status open_data(vecq_session *s, const vecq_ports *ports, vecq_dataset_options *options,
+static vecq_status open_data(vecq_training *s, const vecq_ports *ports, vecq_dataset_options *options,
                              vecq_error *err)
 {
     if (s->recipe->data.train == NULL)
         return vecq_error_set(err, VECQ_ERR_VALUE,
                               "there is no training data: set data.train (for example "
                               "data.train=cifar10:DIR)");
-    vecq_session_data_options(s->recipe, ports, options);
+    vecq_training_data_options(s->recipe, ports, options);
     options->split = VECQ_SPLIT_TRAIN;
     options->random_crop = s->recipe->augment.crop && s->recipe->data.resize > 0;
     options->vocabulary = s->vocabulary;
@@ -154,7 +154,7 @@ static vecq_status open_data(vecq_session *s, const vecq_ports *ports, vecq_data
 }
 
 /* Batches of other shapes must not reach the programs. */
-static vecq_status check_alike(const vecq_session *s, const vecq_dataset *other, vecq_error *err)
+static vecq_status check_alike(const vecq_training *s, const vecq_dataset *other, vecq_error *err)
 {
     const vecq_dataset_info *info = vecq_dataset_describe(other), *train = vecq_dataset_describe(s->train);
     vecq_ports ports = s->ports;
@@ -174,12 +174,12 @@ static vecq_status check_alike(const vecq_session *s, const vecq_dataset *other,
     return status;
 }
 
-static vecq_status open_loaders(vecq_session *s, vecq_error *err)
+static vecq_status open_loaders(vecq_training *s, vecq_error *err)
 {
     const vecq_dataset_info *info = vecq_dataset_describe(s->train);
 
     if (info->kind == VECQ_DATASET_IMAGES)
-        VECQ_TRY(vecq_session_normalisation(s->recipe, info, info->channels, s->mean, s->std, err));
+        VECQ_TRY(vecq_training_normalisation(s->recipe, info, info->channels, s->mean, s->std, err));
     if (info->n < s->recipe->train.batch)
         return vecq_error_set(err, VECQ_ERR_VALUE,
                               "train.batch is %u, but there are only %zu training samples",
@@ -189,14 +189,14 @@ static vecq_status open_loaders(vecq_session *s, vecq_error *err)
         VECQ_TRY(check_alike(s, s->holdout, err));
     VECQ_TRY(train_loader(s, err));
     if (s->holdout != NULL)
-        VECQ_TRY(vecq_session_eval_loader(s->recipe, &s->ports, s->holdout, s->mean, s->std,
-                                          &s->holdout_loader, err));
-    return vecq_session_eval_loader(s->recipe, &s->ports, s->test, s->mean, s->std, &s->test_loader, err);
+        VECQ_TRY(vecq_training_eval_loader(s->recipe, &s->ports, s->holdout, s->mean, s->std,
+                                           &s->holdout_loader, err));
+    return vecq_training_eval_loader(s->recipe, &s->ports, s->test, s->mean, s->std, &s->test_loader, err);
 }
 
 /* ---- model ---- */
 
-static vecq_status make_network(vecq_session *s, const vecq_network *network, vecq_error *err)
+static vecq_status make_network(vecq_training *s, const vecq_network *network, vecq_error *err)
 {
     const vecq_dataset_info *info = vecq_dataset_describe(s->train);
     vecq_zoo_options options;
@@ -225,7 +225,7 @@ static vecq_status make_network(vecq_session *s, const vecq_network *network, ve
 }
 
 /* A network's usual size stands in for the ports of a file while the data are opened. */
-static vecq_status open_network(vecq_session *s, vecq_dataset_options *options, vecq_error *err)
+static vecq_status open_network(vecq_training *s, vecq_dataset_options *options, vecq_error *err)
 {
     const vecq_network *network = vecq_zoo_find(s->recipe->model.network);
     vecq_ports usual = {0};
@@ -247,7 +247,7 @@ static vecq_status open_network(vecq_session *s, vecq_dataset_options *options, 
     return vecq_ports_find(s->ir, s->recipe->model.input, s->recipe->model.output, &s->ports, err);
 }
 
-static vecq_status open_file(vecq_session *s, vecq_dataset_options *options, vecq_error *err)
+static vecq_status open_file(vecq_training *s, vecq_dataset_options *options, vecq_error *err)
 {
     vecq_status status;
 
@@ -268,7 +268,7 @@ static vecq_status open_file(vecq_session *s, vecq_dataset_options *options, vec
     return open_data(s, &s->ports, options, err);
 }
 
-static vecq_status open_teacher(vecq_session *s, vecq_error *err)
+static vecq_status open_teacher(vecq_training *s, vecq_error *err)
 {
     const char *path = s->recipe->distill.teacher;
     vecq_status status;
@@ -292,8 +292,8 @@ static vecq_status open_teacher(vecq_session *s, vecq_error *err)
     return status;
 }
 
-vecq_status vecq_session_backends(const vecq_recipe *r, const vecq_backend *list[4], size_t *n,
-                                  vecq_error *err)
+vecq_status vecq_training_backends(const vecq_recipe *r, const vecq_backend *list[4], size_t *n,
+                                   vecq_error *err)
 {
     *n = 0;
     if (r->backend == VECQ_RECIPE_BACKEND_REF)
@@ -307,7 +307,7 @@ vecq_status vecq_session_backends(const vecq_recipe *r, const vecq_backend *list
     return VECQ_OK;
 }
 
-vecq_status vecq_session_open(vecq_session *s, const vecq_recipe *recipe, vecq_error *err)
+vecq_status vecq_training_open(vecq_training *s, const vecq_recipe *recipe, vecq_error *err)
 {
     vecq_dataset_options options;
 
@@ -317,16 +317,16 @@ vecq_status vecq_session_open(vecq_session *s, const vecq_recipe *recipe, vecq_e
     if (recipe->precision != VECQ_RECIPE_F32)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
                               "precision bf16: no backend of this build computes in it; set precision=f32");
-    VECQ_TRY(vecq_session_backends(recipe, s->backends, &s->n_backends, err));
+    VECQ_TRY(vecq_training_backends(recipe, s->backends, &s->n_backends, err));
     VECQ_TRY(recipe->model.network != NULL ? open_network(s, &options, err) : open_file(s, &options, err));
     VECQ_TRY(vecq_ports_fit(&s->ports, vecq_dataset_describe(s->train), err));
     VECQ_TRY(open_loaders(s, err));
     return open_teacher(s, err);
 }
 
-void vecq_session_close(vecq_session *s)
+void vecq_training_close(vecq_training *s)
 {
-    vecq_session_clear_stage(s);
+    vecq_training_clear_stage(s);
     vecq_loader_destroy(s->train_loader);
     vecq_loader_destroy(s->holdout_loader);
     vecq_loader_destroy(s->test_loader);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a training run works on: the model, the data, and the programs that step and evaluate. A session knows
+ * What a training run works on: the model, the data, and the programs that step and evaluate. It knows
  * the recipe and nothing of time; the trainer (trainer.c) has the loop.
  */
-#ifndef VECQ_TRAIN_SESSION_H
-#define VECQ_TRAIN_SESSION_H
+#ifndef VECQ_TRAIN_TRAINING_H
+#define VECQ_TRAIN_TRAINING_H
 
 #include "backend/exec.h"
 #include "data/loader.h"
@@ -27,7 +27,7 @@ typedef struct vecq_stepper {
     float *one_hot;  /* targets of the squared error */
 } vecq_stepper;
 
-typedef struct vecq_session {
+typedef struct vecq_training {
     const vecq_recipe *recipe; /* the caller's, or `merged` */
     vecq_recipe merged;        /* with what the model remembers of its data */
     vecq_arena arena;          /* of the vocabulary that it remembers */
@@ -54,45 +54,46 @@ typedef struct vecq_session {
     vecq_plan plan; /* every float constant; selected are those to quantize */
     vecq_stepper stepper;
     vecq_evaluator *evaluator;
-} vecq_session;
+} vecq_training;
 
 /* Opens data and model (or makes the network), checks that they fit, but builds nothing yet. On failure the
- * session can be closed. */
-vecq_status vecq_session_open(vecq_session *session, const vecq_recipe *recipe, vecq_error *err);
-void vecq_session_close(vecq_session *session); /* a zeroed one is fine */
+ * training can be closed. */
+vecq_status vecq_training_open(vecq_training *training, const vecq_recipe *recipe, vecq_error *err);
+void vecq_training_close(vecq_training *training); /* a zeroed one is fine */
 
 /* Builds (again) the programs for weights of `bits` bits (0: float); parameters stay. An operator without
  * gradient is refused here, by name. */
-vecq_status vecq_session_stage(vecq_session *session, unsigned bits, int norm_is_frozen, vecq_error *err);
+vecq_status vecq_training_stage(vecq_training *training, unsigned bits, int norm_is_frozen, vecq_error *err);
 
 /* One forward and backward pass over the batch of this step; loss and the batch's metrics. */
-vecq_status vecq_session_step(vecq_session *session, uint64_t step, int check, double *loss,
-                              vecq_metrics *metrics, vecq_error *err);
+vecq_status vecq_training_step(vecq_training *training, uint64_t step, int check, double *loss,
+                               vecq_metrics *metrics, vecq_error *err);
 
 /* A forward and backward pass whose effect are the statistics of batch norm: after passes with index 0, 1,
  * ... they are the means over all of them, whatever they were before. */
-vecq_status vecq_session_measure(vecq_session *session, uint64_t step, unsigned index, vecq_error *err);
+vecq_status vecq_training_measure(vecq_training *training, uint64_t step, unsigned index, vecq_error *err);
 
 /* Counts over a whole data set with the parameters as they are. */
-vecq_status vecq_session_evaluate(vecq_session *session, vecq_loader *loader, vecq_progress_fn progress,
-                                  void *context, vecq_metrics *out, vecq_error *err);
+vecq_status vecq_training_evaluate(vecq_training *training, vecq_loader *loader, vecq_progress_fn progress,
+                                   void *context, vecq_metrics *out, vecq_error *err);
 
 /* The options by which the model is quantized: of a stage, or (bits of the recipe) of the file. */
-void vecq_session_quantize_options(const vecq_session *session, unsigned bits, vecq_quantize_options *out);
+void vecq_training_quantize_options(const vecq_training *training, unsigned bits, vecq_quantize_options *out);
 
 /* ---- data, also for evaluation alone ---- */
 
 /* Dataset options of a recipe for a model with these ports (NULL: not known yet). */
-void vecq_session_data_options(const vecq_recipe *recipe, const vecq_ports *ports, vecq_dataset_options *out);
+void vecq_training_data_options(const vecq_recipe *recipe, const vecq_ports *ports,
+                                vecq_dataset_options *out);
 /* Loader for evaluation: no shuffling, no augmentation. mean, std: [channels]. */
-vecq_status vecq_session_eval_loader(const vecq_recipe *recipe, const vecq_ports *ports,
-                                     const vecq_dataset *dataset, const double *mean, const double *std,
-                                     vecq_loader **out, vecq_error *err);
+vecq_status vecq_training_eval_loader(const vecq_recipe *recipe, const vecq_ports *ports,
+                                      const vecq_dataset *dataset, const double *mean, const double *std,
+                                      vecq_loader **out, vecq_error *err);
 /* mean and std of the recipe for so many channels; 0 and 1 when it gives none. `data` may be NULL. */
-vecq_status vecq_session_normalisation(const vecq_recipe *recipe, const vecq_dataset_info *data,
-                                       size_t channels, double *mean, double *std, vecq_error *err);
+vecq_status vecq_training_normalisation(const vecq_recipe *recipe, const vecq_dataset_info *data,
+                                        size_t channels, double *mean, double *std, vecq_error *err);
 /* Backends of a recipe into list[4]. */
-vecq_status vecq_session_backends(const vecq_recipe *recipe, const vecq_backend *list[4], size_t *n,
-                                  vecq_error *err);
+vecq_status vecq_training_backends(const vecq_recipe *recipe, const vecq_backend *list[4], size_t *n,
+                                   vecq_error *err);
 
 #endif
