@@ -22,6 +22,7 @@ typedef struct vecq_program vecq_program;
 typedef struct vecq_op vecq_op;
 typedef struct vecq_var vecq_var;
 typedef struct vecq_gradient vecq_gradient;
+typedef struct vecq_post vecq_post;
 
 typedef enum vecq_op_kind {
 #define VECQ_OP(symbol, title, stem, n_in_min, n_in_max, n_out, flags) VECQ_OP_##symbol,
@@ -109,6 +110,7 @@ struct vecq_op {
     vecq_var **outputs; /* never NULL; n_uses 0: not needed */
     size_t n_outputs;
     const void *params;     /* struct of op_params.h that belongs to the kind, or NULL */
+    const vecq_post *post;  /* graph/post.h: done to outputs[0] before it is stored; NULL: nothing */
     const vecq_op *forward; /* for an op of the backward pass: the op it is the gradient of; else NULL */
     size_t index;           /* in program->ops */
 };

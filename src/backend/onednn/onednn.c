@@ -193,7 +193,7 @@ static vecq_status engine_plan(void *engine, vecq_planner *planner, const vecq_o
     unsigned before;
 
     *taken = 0;
-    if (plan == NULL || !is_single(op))
+    if (plan == NULL || !is_single(op) || op->post != NULL)
         return VECQ_OK;
     VECQ_TRY(program_begin(e, op->program, err));
     before = vecq_threads_limit(e->threads);

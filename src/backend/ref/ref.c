@@ -25,7 +25,8 @@ static vecq_status ref_run(void *state, const void *const *reads, void *const *w
                           .run = run,
                           .err = err};
 
-    return ref_functions[op->kind](&call);
+    VECQ_TRY(ref_functions[op->kind](&call));
+    return op->post != NULL ? vecq_ref_post(&call) : VECQ_OK;
 }
 
 static vecq_status ref_slots(vecq_planner *planner, const vecq_op *op, vecq_slot *reads, vecq_slot *writes,

@@ -8,6 +8,7 @@
 #define VECQ_BACKEND_REF_REF_H
 
 #include "backend/exec.h"
+#include "graph/post.h"
 
 typedef struct vecq_ref_call {
     const vecq_op *op;
@@ -22,6 +23,12 @@ typedef struct vecq_ref_call {
 
 /* Bytes that an op needs while it runs. */
 size_t vecq_ref_scratch_bytes(const vecq_op *op);
+
+/* What op->post (not NULL) says, on the first output, which the function of the op has just made. */
+vecq_status vecq_ref_post(const vecq_ref_call *call);
+/* The same for a row of n; residual NULL: none. For the ends of other backends' loops. */
+void vecq_ref_post_f32(const vecq_post *post, float *y, const float *residual, size_t n);
+void vecq_ref_post_f64(const vecq_post *post, double *y, const double *residual, size_t n);
 
 #define VECQ_OP(symbol, title, stem, n_in_min, n_in_max, n_out, flags)                                       \
     vecq_status vecq_ref_##stem(const vecq_ref_call *call);

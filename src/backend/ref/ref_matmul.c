@@ -119,7 +119,7 @@ static vecq_status run(const vecq_ref_call *call)
 
     if (call->out[0] == NULL || y->count == 0)
         return VECQ_OK;
-    p.c = op->n_inputs > 2 ? call->in[2] : NULL;
+    p.c = vecq_op_data_inputs(op) > 2 ? call->in[2] : NULL;
     p.m = (size_t)y->dims[y->rank - 2];
     p.n = (size_t)y->dims[y->rank - 1];
     p.k = (size_t)a->dims[a->rank - (params->trans_a ? 2 : 1)];

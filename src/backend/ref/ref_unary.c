@@ -99,6 +99,8 @@ UNARY(elu, x > 0 ? b * x : b * a * expm1(x))
 UNARY(hard_sigmoid, a *x + b < 0 ? 0 : a * x + b > 1 ? 1 : a * x + b)
 UNARY(hard_swish, x <= -3 ? 0 : x >= 3 ? x : x * (x + 3) / 6)
 UNARY(erf, erf(x))
+UNARY(silu, x < 0 ? x * exp(x) / (1 + exp(x)) : x / (1 + exp(-x)))
+UNARY(gelu, x / 2 * (1 + erf(x * (real)0.70710678118654752440))) /* 1 / sqrt 2 */
 UNARY(softplus, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))
 UNARY(exp, exp(x))
 UNARY(log, log(x))
@@ -121,3 +123,76 @@ UNARY_GRAD(elu_grad, x > 0 ? b * dy : b * a * dy * exp(x))
 UNARY_GRAD(hard_sigmoid_grad, a *x + b > 0 && a * x + b < 1 ? a * dy : 0)
 UNARY_GRAD(hard_swish_grad, x <= -3 ? 0 : x >= 3 ? dy : dy * (2 * x + 3) / 6)
 UNARY_GRAD(erf_grad, dy *(real)1.12837916709551257390 * exp(-x * x)) /* 2 / sqrt(pi) */
+
+/* ---- posts ---- */
+
+static const struct {
+    map_fn f32, f64;
+} activations[VECQ_POST_COUNT] = {
+    [VECQ_POST_RELU] = {relu_f32, relu_f64},
+    [VECQ_POST_LEAKY_RELU] = {leaky_relu_f32, leaky_relu_f64},
+    [VECQ_POST_CLIP] = {clip_f32, clip_f64},
+    [VECQ_POST_SIGMOID] = {sigmoid_f32, sigmoid_f64},
+    [VECQ_POST_TANH] = {tanh_f32, tanh_f64},
+    [VECQ_POST_HARD_SIGMOID] = {hard_sigmoid_f32, hard_sigmoid_f64},
+    [VECQ_POST_HARD_SWISH] = {hard_swish_f32, hard_swish_f64},
+    [VECQ_POST_SILU] = {silu_f32, silu_f64},
+    [VECQ_POST_GELU] = {gelu_f32, gelu_f64},
+};
+
+void vecq_ref_post_f32(const vecq_post *post, float *y, const float *residual, size_t n)
+{
+    const vecq_unary_params params = {post->a, post->b};
+    size_t i;
+
+    for (i = 0; residual != NULL && i < n; i++)
+        y[i] += residual[i];
+    if (post->activation != VECQ_POST_NONE)
+        activations[post->activation].f32(y, NULL, y, n, &params);
+}
+
+void vecq_ref_post_f64(const vecq_post *post, double *y, const double *residual, size_t n)
+{
+    const vecq_unary_params params = {post->a, post->b};
+    size_t i;
+
+    for (i = 0; residual != NULL && i < n; i++)
+        y[i] += residual[i];
+    if (post->activation != VECQ_POST_NONE)
+        activations[post->activation].f64(y, NULL, y, n, &params);
+}
+
+typedef struct post_work {
+    const vecq_post *post;
+    int is_double;
+    void *y;
+    const void *residual;
+} post_work;
+
+static vecq_status post_range(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
+{
+    const post_work *w = context;
+
+    (void)thread;
+    (void)err;
+    if (w->is_double)
+        vecq_ref_post_f64(w->post, (double *)w->y + begin,
+                          w->residual != NULL ? (const double *)w->residual + begin : NULL, end - begin);
+    else
+        vecq_ref_post_f32(w->post, (float *)w->y + begin,
+                          w->residual != NULL ? (const float *)w->residual + begin : NULL, end - begin);
+    return VECQ_OK;
+}
+
+vecq_status vecq_ref_post(const vecq_ref_call *call)
+{
+    const vecq_op *op = call->op;
+    post_work w = {.post = op->post,
+                   .is_double = op->outputs[0]->dtype == VECQ_DT_DOUBLE,
+                   .y = call->out[0],
+                   .residual = op->post->has_residual ? call->in[op->n_inputs - 1] : NULL};
+
+    if (w.y == NULL)
+        return VECQ_OK;
+    return vecq_parallel_for(op->outputs[0]->count, GRAIN, call->run->threads, post_range, &w, call->err);
+}

@@ -33,6 +33,8 @@ UNARY_SHAPE(elu, op->inputs[0]->is_relu && ((const vecq_unary_params *)op->param
 UNARY_SHAPE(hard_swish, op->inputs[0]->is_relu)
 UNARY_SHAPE(tanh, op->inputs[0]->is_relu)
 UNARY_SHAPE(erf, op->inputs[0]->is_relu)
+UNARY_SHAPE(silu, op->inputs[0]->is_relu)
+UNARY_SHAPE(gelu, op->inputs[0]->is_relu)
 UNARY_SHAPE(reciprocal, op->inputs[0]->is_relu)
 UNARY_SHAPE(floor, op->inputs[0]->is_relu)
 UNARY_SHAPE(ceil, op->inputs[0]->is_relu)

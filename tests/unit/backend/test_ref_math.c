@@ -180,6 +180,10 @@ static double unary(vecq_op_kind kind, double x)
         return x * clip(x / 6 + 0.5, 0, 1);
     case VECQ_OP_ERF:
         return erf(x);
+    case VECQ_OP_SILU:
+        return x / (1 + exp(-x));
+    case VECQ_OP_GELU:
+        return x / 2 * (1 + erf(x / sqrt(2)));
     case VECQ_OP_SOFTPLUS:
         return x > 30 ? x : log(1 + exp(x));
     case VECQ_OP_EXP:
