@@ -29,7 +29,7 @@ LIBRARIES = [  # header, who may include it
     (r"mpi\.h$", r"src/train/"),
     (r"yaml\.h$", r"src/train/recipe_yaml\.c$"),
     (r"(zlib|jpeglib|jerror|png)\.h$", r"src/data/"),
-    (r"immintrin\.h$|x86intrin\.h$", r"_(avx2|avx512|x86)\.[ch]$"),
+    (r"immintrin\.h$|x86intrin\.h$", r"_(avx2|avxvnni|avx512|avx512vnni|x86)\.[ch]$"),
     (r"arm_neon\.h$", r"_neon\.[ch]$"),
 ]
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.M)

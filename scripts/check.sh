@@ -124,7 +124,7 @@ if [ "$mode" = full ]; then
     if build tsan; then
         tests tsan tsan -R '^unit/'
     fi
-    for level in ref avx2; do
+    for level in ref avx2 avx512; do
         export VECQ_CPU_MASK=$level
         tests release "mask-$level" -R '^(unit|cli)/'
         unset VECQ_CPU_MASK

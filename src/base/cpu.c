@@ -10,7 +10,8 @@
 #include <cpuid.h>
 #endif
 
-static const char *const cpu_names[VECQ_CPU_LEVELS] = {"ref", "avx2", "avx512", "neon"};
+static const char *const cpu_names[VECQ_CPU_LEVELS] = {"ref",    "avx2",       "avxvnni",
+                                                       "avx512", "avx512vnni", "neon"};
 
 /* -1: not asked yet. Written with the same value by whoever comes first, hence the relaxed atomics. */
 static int cpu_mask_highest = -1;
@@ -29,6 +30,15 @@ static int cpu_has_f16c(void)
 
     return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
 }
+
+/* Nor "avxvnni": leaf 7, subleaf 1 (if subleaf 0 says that there is one), EAX bit 4. */
+static int cpu_has_avxvnni(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
+           (a >> 4 & 1u) != 0;
+}
 #endif
 
 /* Exactly what the files of a level are compiled for (CMakeLists.txt). */
@@ -42,10 +52,14 @@ static int cpu_detect(vecq_cpu_level level)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
                __builtin_cpu_supports("popcnt") && cpu_has_f16c();
+    case VECQ_CPU_AVXVNNI:
+        return cpu_has_avxvnni() && cpu_detect(VECQ_CPU_AVX2);
     case VECQ_CPU_AVX512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512cd") && cpu_detect(VECQ_CPU_AVX2);
+    case VECQ_CPU_AVX512VNNI:
+        return __builtin_cpu_supports("avx512vnni") && cpu_detect(VECQ_CPU_AVX512);
 #elif defined(__aarch64__)
     case VECQ_CPU_NEON:
         return 1;

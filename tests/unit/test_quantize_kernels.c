@@ -262,6 +262,10 @@ static void test_active_follows_mask(void **state)
         vecq_cpu_set_mask(VECQ_CPU_AVX2);
         assert_ptr_equal(vecq_quantize_kernels_active(), vecq_quantize_kernels_at(VECQ_CPU_AVX2));
     }
+    if (vecq_cpu_has(VECQ_CPU_AVX512VNNI)) { /* no table of its own: the next lower one */
+        vecq_cpu_set_mask(VECQ_CPU_AVX512VNNI);
+        assert_ptr_equal(vecq_quantize_kernels_active(), vecq_quantize_kernels_at(VECQ_CPU_AVX512));
+    }
     vecq_cpu_set_mask((vecq_cpu_level)(VECQ_CPU_LEVELS - 1));
 }
 

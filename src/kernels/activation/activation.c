@@ -2,7 +2,7 @@
 /* Dispatch: the only file of the family that asks which instruction set is in use. */
 #include "kernels/activation/activation.h"
 
-#include "vecq/cpu.h"
+#include "kernels/dispatch.h"
 
 #define VECQ_ACTIVATION_LEVEL(level, table) extern const vecq_activation_kernels table;
 #include "kernels/activation/activation.def"
@@ -12,6 +12,11 @@ static const vecq_activation_kernels *const activation_tables[VECQ_CPU_LEVELS] =
 #include "kernels/activation/activation.def"
 };
 
+static const unsigned activation_levels = 0
+#define VECQ_ACTIVATION_LEVEL(level, table) | 1u << (level)
+#include "kernels/activation/activation.def"
+    ;
+
 const vecq_activation_kernels *vecq_activation_kernels_at(int level)
 {
     return level >= 0 && level < (int)VECQ_CPU_LEVELS ? activation_tables[level] : NULL;
@@ -19,7 +24,5 @@ const vecq_activation_kernels *vecq_activation_kernels_at(int level)
 
 const vecq_activation_kernels *vecq_activation_kernels_active(void)
 {
-    const vecq_activation_kernels *table = vecq_activation_kernels_at((int)vecq_cpu_active());
-
-    return table != NULL ? table : activation_tables[VECQ_CPU_REF];
+    return activation_tables[vecq_kernels_level(activation_levels)];
 }

@@ -2,7 +2,7 @@
 /* Dispatch: the only file of the family that asks which instruction set is in use. */
 #include "kernels/quantize/quantize.h"
 
-#include "vecq/cpu.h"
+#include "kernels/dispatch.h"
 
 #define VECQ_QUANTIZE_LEVEL(level, table) extern const vecq_quantize_kernels table;
 #include "kernels/quantize/quantize.def"
@@ -12,6 +12,11 @@ static const vecq_quantize_kernels *const quantize_tables[VECQ_CPU_LEVELS] = {
 #include "kernels/quantize/quantize.def"
 };
 
+static const unsigned quantize_levels = 0
+#define VECQ_QUANTIZE_LEVEL(level, table) | 1u << (level)
+#include "kernels/quantize/quantize.def"
+    ;
+
 const vecq_quantize_kernels *vecq_quantize_kernels_at(int level)
 {
     return level >= 0 && level < (int)VECQ_CPU_LEVELS ? quantize_tables[level] : NULL;
@@ -19,7 +24,5 @@ const vecq_quantize_kernels *vecq_quantize_kernels_at(int level)
 
 const vecq_quantize_kernels *vecq_quantize_kernels_active(void)
 {
-    const vecq_quantize_kernels *table = vecq_quantize_kernels_at((int)vecq_cpu_active());
-
-    return table != NULL ? table : quantize_tables[VECQ_CPU_REF];
+    return quantize_tables[vecq_kernels_level(quantize_levels)];
 }

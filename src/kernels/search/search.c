@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/search/search.h"
 
+#include "kernels/dispatch.h"
 #include "kernels/search/search_tables.h"
-#include "vecq/cpu.h"
 
 /* NEON has no gather, so the plain C searches are as good there: that level shares the table of ref. */
 const vecq_search_kernels *vecq_search_kernels_at(int level)
@@ -26,7 +26,10 @@ const vecq_search_kernels *vecq_search_kernels_at(int level)
 
 const vecq_search_kernels *vecq_search_kernels_active(void)
 {
-    const vecq_search_kernels *table = vecq_search_kernels_at((int)vecq_cpu_active());
+    unsigned tables = 0;
+    int level;
 
-    return table != NULL ? table : &vecq_search_kernels_ref;
+    for (level = 0; level < (int)VECQ_CPU_LEVELS; level++)
+        tables |= vecq_search_kernels_at(level) != NULL ? 1u << level : 0u;
+    return vecq_search_kernels_at(vecq_kernels_level(tables));
 }

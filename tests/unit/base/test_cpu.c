@@ -11,7 +11,10 @@ static void names(void **state)
     (void)state;
     assert_string_equal(vecq_cpu_level_name(VECQ_CPU_REF), "ref");
     assert_string_equal(vecq_cpu_level_name(VECQ_CPU_AVX2), "avx2");
+    assert_string_equal(vecq_cpu_level_name(VECQ_CPU_AVX2), "avx2");
+    assert_string_equal(vecq_cpu_level_name(VECQ_CPU_AVXVNNI), "avxvnni");
     assert_string_equal(vecq_cpu_level_name(VECQ_CPU_AVX512), "avx512");
+    assert_string_equal(vecq_cpu_level_name(VECQ_CPU_AVX512VNNI), "avx512vnni");
     assert_string_equal(vecq_cpu_level_name(VECQ_CPU_NEON), "neon");
     assert_null(vecq_cpu_level_name(VECQ_CPU_LEVELS));
     assert_null(vecq_cpu_level_name((vecq_cpu_level)-1));
@@ -22,8 +25,10 @@ static void families_do_not_mix(void **state)
     (void)state;
     assert_true(vecq_cpu_has(VECQ_CPU_REF));
     assert_false(vecq_cpu_has(VECQ_CPU_LEVELS));
-    if (vecq_cpu_has(VECQ_CPU_AVX512))
+    if (vecq_cpu_has(VECQ_CPU_AVX512) || vecq_cpu_has(VECQ_CPU_AVXVNNI))
         assert_true(vecq_cpu_has(VECQ_CPU_AVX2));
+    if (vecq_cpu_has(VECQ_CPU_AVX512VNNI))
+        assert_true(vecq_cpu_has(VECQ_CPU_AVX512));
     assert_false(vecq_cpu_has(VECQ_CPU_AVX2) && vecq_cpu_has(VECQ_CPU_NEON));
 #if defined(__aarch64__)
     assert_true(vecq_cpu_has(VECQ_CPU_NEON));
@@ -37,7 +42,7 @@ static void agrees_with_the_kernel(void **state)
 {
     FILE *file = fopen("/proc/cpuinfo", "r");
     char line[8192];
-    int found = 0, avx2 = 0, avx512 = 0;
+    int found = 0, avx2 = 0, avx512 = 0, avxvnni = 0, avx512vnni = 0;
 
     (void)state;
     if (file == NULL)
@@ -49,12 +54,16 @@ static void agrees_with_the_kernel(void **state)
                    strstr(line, " f16c") != NULL;
             avx512 = avx2 && strstr(line, " avx512f") != NULL && strstr(line, " avx512bw") != NULL &&
                      strstr(line, " avx512dq") != NULL && strstr(line, " avx512vl") != NULL;
+            avxvnni = avx2 && strstr(line, " avx_vnni") != NULL;
+            avx512vnni = avx512 && strstr(line, " avx512_vnni") != NULL;
         }
     fclose(file);
     if (!found)
         skip();
     assert_int_equal(!!vecq_cpu_has(VECQ_CPU_AVX2), avx2);
+    assert_int_equal(!!vecq_cpu_has(VECQ_CPU_AVXVNNI), avxvnni);
     assert_int_equal(!!vecq_cpu_has(VECQ_CPU_AVX512), avx512);
+    assert_int_equal(!!vecq_cpu_has(VECQ_CPU_AVX512VNNI), avx512vnni);
 }
 
 static void mask_limits(void **state)
