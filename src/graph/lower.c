@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "graph/ops/decode.h"
 #include "graph/ops/quantized.h"
 #include "graph/weights.h"
 
@@ -17,14 +18,16 @@ typedef enum lower_role {
     ROLE_NONE,
     ROLE_WEIGHT,
     ROLE_BIAS,
-    ROLE_NORM, /* scale or offset of a normalisation */
-    ROLE_STATE /* running statistics */
+    ROLE_NORM,  /* scale or offset of a normalisation */
+    ROLE_STATE, /* running statistics */
+    ROLE_PACKED /* stays packed */
 } lower_role;
 
 typedef struct lower_mark {
     lower_role role;
     int is_dependent; /* on a tensor with a role: not to be folded */
     int is_needed;
+    int has_folded_use;
     vecq_var *var;
     const vecq_plan_item *item; /* how it is quantized, or NULL */
 } lower_mark;
@@ -135,17 +138,11 @@ static void find_norms(const vecq_node *node)
         find_added_bias(node);
 }
 
-static void find_roles(vecq_lower *l, const vecq_weight_list *list)
+/* Whatever depends on a tensor with a role is computed by the program. */
+static void find_dependents(const vecq_graph *graph)
 {
-    const vecq_graph *graph = l->ir->main;
     size_t i, k;
 
-    for (i = 0; i < list->n; i++)
-        if (list->sites[i].target->graph == graph && !list->sites[i].is_packed)
-            set_role(list->sites[i].target, list->sites[i].is_bias ? ROLE_BIAS : ROLE_WEIGHT);
-    for (i = 0; i < graph->n_nodes; i++)
-        if (graph->nodes[i]->domain[0] == '\0')
-            find_norms(graph->nodes[i]);
     for (i = 0; i < graph->n_values; i++)
         mark_of(graph->values[i])->is_dependent = mark_of(graph->values[i])->role != ROLE_NONE;
     for (i = 0; i < graph->n_nodes; i++) {
@@ -159,6 +156,52 @@ static void find_roles(vecq_lower *l, const vecq_weight_list *list)
             if (node->outputs[k] != NULL)
                 mark_of(node->outputs[k])->is_dependent = 1;
     }
+}
+
+/* Values that something else than moving elements is computed from before run time; nodes stand in order. */
+static void find_folded_uses(const vecq_graph *graph)
+{
+    size_t i, k, o;
+
+    for (i = graph->n_nodes; i-- > 0;) {
+        const vecq_node *node = graph->nodes[i];
+        int is_constant = 0, is_folded = 0;
+
+        for (o = 0; o < node->n_outputs; o++)
+            if (node->outputs[o] != NULL) {
+                is_constant |= node->outputs[o]->is_constant;
+                is_folded |= mark_of(node->outputs[o])->has_folded_use;
+            }
+        for (k = 0; is_constant && k < node->n_inputs; k++)
+            if (node->inputs[k] != NULL && mark_of(node->inputs[k]) != NULL)
+                mark_of(node->inputs[k])->has_folded_use |= is_folded || k > 0 || !vecq_packed_moves(node);
+    }
+}
+
+/* A packed weight stays packed when everything computed from it before run time only moves its elements. */
+static void find_packed(const vecq_graph *graph)
+{
+    size_t i;
+
+    find_folded_uses(graph);
+    for (i = 0; i < graph->n_values; i++)
+        if (vecq_packed_of(graph->values[i]->constant) != NULL && !mark_of(graph->values[i])->has_folded_use)
+            mark_of(graph->values[i])->role = ROLE_PACKED;
+    find_dependents(graph);
+}
+
+static void find_roles(vecq_lower *l, const vecq_weight_list *list)
+{
+    const vecq_graph *graph = l->ir->main;
+    size_t i;
+
+    for (i = 0; i < list->n; i++)
+        if (list->sites[i].target->graph == graph && !list->sites[i].is_packed)
+            set_role(list->sites[i].target, list->sites[i].is_bias ? ROLE_BIAS : ROLE_WEIGHT);
+    for (i = 0; i < graph->n_nodes; i++)
+        if (graph->nodes[i]->domain[0] == '\0')
+            find_norms(graph->nodes[i]);
+    find_dependents(graph);
     for (i = 0; l->options->plan != NULL && i < l->options->plan->n; i++) {
         const vecq_plan_item *item = &l->options->plan->items[i];
 
@@ -180,6 +223,8 @@ static vecq_status prepare(vecq_lower *l, vecq_error *err)
         status = make_marks(l, err);
     if (status == VECQ_OK && !l->options->is_frozen)
         find_roles(l, &list);
+    if (status == VECQ_OK && l->options->is_frozen && l->options->keep_packed)
+        find_packed(l->ir->main);
     vecq_weights_clear(&list);
     return status;
 }
@@ -310,7 +355,9 @@ static vecq_status value_var(vecq_lower *l, const vecq_value *value, vecq_var **
 
     if (mark == NULL)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "'%s' belongs to another graph", value->name);
-    if (mark->var == NULL && mark->role != ROLE_NONE) {
+    if (mark->var == NULL && mark->role == ROLE_PACKED) {
+        VECQ_TRY(vecq_lower_packed(l, value, &mark->var, err));
+    } else if (mark->var == NULL && mark->role != ROLE_NONE) {
         VECQ_TRY(stored_var(l, value, &mark->var, err));
         if (mark->item != NULL)
             VECQ_TRY(vecq_lower_quantized_weight(l, mark->item, mark->var, &mark->var, err));

@@ -34,6 +34,7 @@ typedef struct vecq_act_options {
 typedef struct vecq_lower_options {
     int is_training;       /* batch statistics, active Dropout */
     int is_frozen;         /* nothing is trained: parameters and states are read only (a teacher) */
+    int keep_packed;       /* with is_frozen: packed weights become Decode ops; else their values constants */
     int norm_is_frozen;    /* training with running statistics in BatchNormalization */
     const vecq_plan *plan; /* weights to quantize: items with is_selected and without reason; NULL: none */
     int learned_steps;     /* learned step sizes (LSQ) instead of fitting in every step */
