@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "graph/ops/decode.h"
 #include "graph/ops/quantized.h"
 #include "graph/weights.h"
 
@@ -17,15 +18,16 @@ typedef enum lower_role {
     ROLE_NONE,
     ROLE_WEIGHT,
     ROLE_BIAS,
-    ROLE_NORM, /* scale or offset of a normalisation */
-    ROLE_STATE /* running statistics */
+    ROLE_NORM,  /* scale or offset of a normalisation */
+    ROLE_STATE, /* running statistics */
+    ROLE_PACKED /* stays packed */
 } lower_role;
 
 typedef struct lower_mark {
     lower_role role;
     int is_dependent; /* on a tensor with a role: not to be folded */
     int is_needed;
-    int is_made; /* vecq_lower_check(): by a node before */
+    int has_folded_use;
     vecq_var *var;
     const vecq_plan_item *item; /* how it is quantized, or NULL */
 } lower_mark;
@@ -136,17 +138,11 @@ static void find_norms(const vecq_node *node)
         find_added_bias(node);
 }
 
-static void find_roles(vecq_lower *l, const vecq_weight_list *list)
+/* Whatever depends on a tensor with a role is computed by the program. */
+static void find_dependents(const vecq_graph *graph)
 {
-    const vecq_graph *graph = l->ir->main;
     size_t i, k;
 
-    for (i = 0; i < list->n; i++)
-        if (list->sites[i].target->graph == graph && !list->sites[i].is_packed)
-            set_role(list->sites[i].target, list->sites[i].is_bias ? ROLE_BIAS : ROLE_WEIGHT);
-    for (i = 0; i < graph->n_nodes; i++)
-        if (graph->nodes[i]->domain[0] == '\0')
-            find_norms(graph->nodes[i]);
     for (i = 0; i < graph->n_values; i++)
         mark_of(graph->values[i])->is_dependent = mark_of(graph->values[i])->role != ROLE_NONE;
     for (i = 0; i < graph->n_nodes; i++) {
@@ -160,6 +156,52 @@ static void find_roles(vecq_lower *l, const vecq_weight_list *list)
             if (node->outputs[k] != NULL)
                 mark_of(node->outputs[k])->is_dependent = 1;
     }
+}
+
+/* Values that something else than moving elements is computed from before run time; nodes stand in order. */
+static void find_folded_uses(const vecq_graph *graph)
+{
+    size_t i, k, o;
+
+    for (i = graph->n_nodes; i-- > 0;) {
+        const vecq_node *node = graph->nodes[i];
+        int is_constant = 0, is_folded = 0;
+
+        for (o = 0; o < node->n_outputs; o++)
+            if (node->outputs[o] != NULL) {
+                is_constant |= node->outputs[o]->is_constant;
+                is_folded |= mark_of(node->outputs[o])->has_folded_use;
+            }
+        for (k = 0; is_constant && k < node->n_inputs; k++)
+            if (node->inputs[k] != NULL && mark_of(node->inputs[k]) != NULL)
+                mark_of(node->inputs[k])->has_folded_use |= is_folded || k > 0 || !vecq_packed_moves(node);
+    }
+}
+
+/* A packed weight stays packed when everything computed from it before run time only moves its elements. */
+static void find_packed(const vecq_graph *graph)
+{
+    size_t i;
+
+    find_folded_uses(graph);
+    for (i = 0; i < graph->n_values; i++)
+        if (vecq_packed_of(graph->values[i]->constant) != NULL && !mark_of(graph->values[i])->has_folded_use)
+            mark_of(graph->values[i])->role = ROLE_PACKED;
+    find_dependents(graph);
+}
+
+static void find_roles(vecq_lower *l, const vecq_weight_list *list)
+{
+    const vecq_graph *graph = l->ir->main;
+    size_t i;
+
+    for (i = 0; i < list->n; i++)
+        if (list->sites[i].target->graph == graph && !list->sites[i].is_packed)
+            set_role(list->sites[i].target, list->sites[i].is_bias ? ROLE_BIAS : ROLE_WEIGHT);
+    for (i = 0; i < graph->n_nodes; i++)
+        if (graph->nodes[i]->domain[0] == '\0')
+            find_norms(graph->nodes[i]);
+    find_dependents(graph);
     for (i = 0; l->options->plan != NULL && i < l->options->plan->n; i++) {
         const vecq_plan_item *item = &l->options->plan->items[i];
 
@@ -181,6 +223,8 @@ static vecq_status prepare(vecq_lower *l, vecq_error *err)
         status = make_marks(l, err);
     if (status == VECQ_OK && !l->options->is_frozen)
         find_roles(l, &list);
+    if (status == VECQ_OK && l->options->is_frozen && l->options->keep_packed)
+        find_packed(l->ir->main);
     vecq_weights_clear(&list);
     return status;
 }
@@ -247,49 +291,6 @@ static vecq_status check_nodes(vecq_lower *l, vecq_error *err)
     return VECQ_OK;
 }
 
-static vecq_status need_outputs(vecq_lower *l, const char *const *names, size_t n_outputs, vecq_error *err)
-{
-    const vecq_graph *graph = l->ir->main;
-    size_t i;
-
-    for (i = 0; i < n_outputs; i++) {
-        const vecq_value *value = names[i] != NULL       ? vecq_map_get(&graph->by_name, names[i])
-                                  : graph->n_outputs > 0 ? graph->outputs[0]
-                                                         : NULL;
-        if (value == NULL)
-            return vecq_error_set(err, VECQ_ERR_VALUE, "the model has no value '%s'",
-                                  names[i] != NULL ? names[i] : "(first output)");
-        mark_of(value)->is_needed = 1;
-    }
-    need_backwards(l);
-    return VECQ_OK;
-}
-
-static vecq_status check_order(const vecq_graph *graph, vecq_error *err)
-{
-    size_t i, k;
-
-    for (i = 0; i < graph->n_nodes; i++) {
-        const vecq_node *node = graph->nodes[i];
-
-        for (k = 0; k < node->n_inputs && node_is_needed(node); k++) {
-            const vecq_value *value = node->inputs[k];
-
-            if (value == NULL || value->is_constant || value->is_graph_input || mark_of(value) == NULL ||
-                mark_of(value)->is_made)
-                continue;
-            return vecq_error_set(err, VECQ_ERR_FORMAT,
-                                  "%s '%s' reads '%s', which no node before it makes: the graph has a cycle, "
-                                  "or its nodes are out of order",
-                                  node->op_type, vecq_node_label(node), value->name);
-        }
-        for (k = 0; k < node->n_outputs; k++)
-            if (node->outputs[k] != NULL)
-                mark_of(node->outputs[k])->is_made = 1;
-    }
-    return VECQ_OK;
-}
-
 /* ---- values ---- */
 
 static int matches_any(const char *name, const char *const *globs, size_t n)
@@ -347,52 +348,22 @@ static vecq_status stored_var(vecq_lower *l, const vecq_value *value, vecq_var *
     return vecq_program_stored(l->program, stored, out, err);
 }
 
-/* A constant out of the bank: where it lies in the document if it can be used there, else a copy. */
-static vecq_status shared_var(vecq_lower *l, const vecq_value *value, vecq_var **out, vecq_error *err)
-{
-    vecq_bank *bank = l->options->bank;
-    vecq_shared *shared = vecq_bank_find(bank, value);
-    const vecq_const *c = value->constant;
-    vecq_tensor tensor;
-
-    if (shared == NULL && c != NULL && c->bytes != NULL && c->count > 0 &&
-        (c->dtype == VECQ_DT_FLOAT || !vecq_dtype_is_weight(c->dtype))) {
-        tensor = (vecq_tensor){.dtype = c->dtype,
-                               .rank = c->rank,
-                               .count = c->count,
-                               .n_bytes = vecq_dtype_bytes(c->dtype, c->count),
-                               .data = (void *)(uintptr_t)c->bytes}; /* read only */
-        memcpy(tensor.dims, c->dims, sizeof tensor.dims);
-        VECQ_TRY(vecq_bank_borrow(bank, value, &tensor, &shared, err));
-    } else if (shared == NULL) {
-        VECQ_TRY(load_tensor(l, value, &tensor, err));
-        VECQ_TRY(vecq_bank_add(bank, value, &tensor, &shared, err));
-    }
-    return vecq_program_shared(l->program, value->name, shared, out, err);
-}
-
-static vecq_status constant_var(vecq_lower *l, const vecq_value *value, vecq_var **out, vecq_error *err)
-{
-    vecq_tensor tensor;
-
-    if (l->options->bank != NULL)
-        return shared_var(l, value, out, err);
-    VECQ_TRY(load_tensor(l, value, &tensor, err));
-    return vecq_program_constant(l->program, value->name, &tensor, out, err);
-}
-
 static vecq_status value_var(vecq_lower *l, const vecq_value *value, vecq_var **out, vecq_error *err)
 {
     lower_mark *mark = mark_of(value);
+    vecq_tensor tensor;
 
     if (mark == NULL)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "'%s' belongs to another graph", value->name);
-    if (mark->var == NULL && mark->role != ROLE_NONE) {
+    if (mark->var == NULL && mark->role == ROLE_PACKED) {
+        VECQ_TRY(vecq_lower_packed(l, value, &mark->var, err));
+    } else if (mark->var == NULL && mark->role != ROLE_NONE) {
         VECQ_TRY(stored_var(l, value, &mark->var, err));
         if (mark->item != NULL)
             VECQ_TRY(vecq_lower_quantized_weight(l, mark->item, mark->var, &mark->var, err));
     } else if (mark->var == NULL && is_folded(value)) {
-        VECQ_TRY(constant_var(l, value, &mark->var, err));
+        VECQ_TRY(load_tensor(l, value, &tensor, err));
+        VECQ_TRY(vecq_program_constant(l->program, value->name, &tensor, &mark->var, err));
     }
     if (mark->var == NULL)
         return vecq_error_set(err, VECQ_ERR_FORMAT, "'%s' is not made by any node before", value->name);
@@ -599,7 +570,16 @@ static vecq_status lower_graph(vecq_lower *l, const vecq_lower_input *inputs, si
     size_t i;
 
     VECQ_TRY(prepare(l, err));
-    VECQ_TRY(need_outputs(l, names, n_outputs, err));
+    for (i = 0; i < n_outputs; i++) {
+        const vecq_value *value = names[i] != NULL       ? vecq_map_get(&graph->by_name, names[i])
+                                  : graph->n_outputs > 0 ? graph->outputs[0]
+                                                         : NULL;
+        if (value == NULL)
+            return vecq_error_set(err, VECQ_ERR_VALUE, "the model has no value '%s'",
+                                  names[i] != NULL ? names[i] : "(first output)");
+        mark_of(value)->is_needed = 1;
+    }
+    need_backwards(l);
     VECQ_TRY(check_nodes(l, err));
     VECQ_TRY(set_inputs(l, inputs, n_inputs, err));
     VECQ_TRY(lower_nodes(l, err));
@@ -619,23 +599,5 @@ vecq_status vecq_lower_graph(vecq_program *program, vecq_store *store, vecq_ir *
     vecq_status status = lower_graph(&l, inputs, n_inputs, names, n_outputs, outputs, err);
 
     clear_marks(&l);
-    return status;
-}
-
-vecq_status vecq_lower_check(vecq_ir *ir, const char *const *names, size_t n_outputs, vecq_error *err)
-{
-    vecq_lower_options options = {.is_frozen = 1};
-    vecq_program program = {0}; /* only its memory is used */
-    vecq_lower l = {.program = &program, .ir = ir, .options = &options};
-    vecq_status status = make_marks(&l, err);
-
-    if (status == VECQ_OK)
-        status = need_outputs(&l, names, n_outputs, err);
-    if (status == VECQ_OK)
-        status = check_nodes(&l, err);
-    if (status == VECQ_OK)
-        status = check_order(ir->main, err);
-    clear_marks(&l);
-    vecq_program_clear(&program);
     return status;
 }

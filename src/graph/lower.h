@@ -34,6 +34,7 @@ typedef struct vecq_act_options {
 typedef struct vecq_lower_options {
     int is_training;       /* batch statistics, active Dropout */
     int is_frozen;         /* nothing is trained: parameters and states are read only (a teacher) */
+    int keep_packed;       /* with is_frozen: packed weights become Decode ops; else their values constants */
     int norm_is_frozen;    /* training with running statistics in BatchNormalization */
     const vecq_plan *plan; /* weights to quantize: items with is_selected and without reason; NULL: none */
     int learned_steps;     /* learned step sizes (LSQ) instead of fitting in every step */
@@ -41,7 +42,6 @@ typedef struct vecq_lower_options {
     vecq_act_options act;
     const char *const *freeze; /* globs of tensors that are not trained */
     size_t n_freeze;
-    vecq_bank *bank; /* where constants of the model come from; NULL: each program has copies of its own */
 } vecq_lower_options;
 
 typedef struct vecq_lower {
@@ -71,11 +71,6 @@ vecq_status vecq_lower_graph(vecq_program *program, vecq_store *store, vecq_ir *
                              const vecq_lower_options *options, const vecq_lower_input *inputs,
                              size_t n_inputs, const char *const *names, size_t n_outputs, vecq_var **outputs,
                              vecq_error *err);
-
-/* What vecq_lower_graph() would say of operators and order before it knows any shape: an operator that cannot
- * be run is VECQ_ERR_UNSUPPORTED, a node that reads what no node before it makes (a cycle) VECQ_ERR_FORMAT.
- */
-vecq_status vecq_lower_check(vecq_ir *ir, const char *const *names, size_t n_outputs, vecq_error *err);
 
 /* ---- for lowering functions ---- */
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "graph/packed_weight.h"
 #include "tensor/tensor.h"
 
 #define VECQ_SPATIAL_MAX 3u
@@ -169,6 +170,13 @@ typedef struct vecq_quantize_params {
     unsigned search_every;             /* steps between searches of lambda; 0: in every step */
     double gradient_scale; /* learned steps: their gradient is multiplied by this / sqrt(weights * Q) */
 } vecq_quantize_params;
+
+/* Decode: scales [slices], then the fields (uint8) -> float values of this shape. */
+typedef struct vecq_decode_params {
+    vecq_packed_layout layout;
+    unsigned rank;
+    int64_t dims[VECQ_MAX_RANK];
+} vecq_decode_params;
 
 struct vecq_act_site;
 

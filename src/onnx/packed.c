@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/status.h"
-#include "kernels/quantize/quantize.h"
 #include "onnx/functions.h"
 
 static const vecq_const *input_constant(const vecq_node *node, size_t index, vecq_dtype dtype, unsigned rank)
@@ -22,56 +21,34 @@ vecq_status vecq_packed_codes(const vecq_packed *packed, uint8_t *codes, vecq_er
     vecq_status status = VECQ_OK;
     unsigned f;
 
-    for (f = 0; f < packed->strips.n_fields && status == VECQ_OK; f++) {
-        view[f] = bytes[f] = vecq_alloc(packed->strips.field[f].n_bytes, 1);
-        status = bytes[f] == NULL ? vecq_error_memory(err, packed->strips.field[f].n_bytes)
+    for (f = 0; f < packed->layout.strips.n_fields && status == VECQ_OK; f++) {
+        view[f] = bytes[f] = vecq_alloc(packed->layout.strips.field[f].n_bytes, 1);
+        status = bytes[f] == NULL ? vecq_error_memory(err, packed->layout.strips.field[f].n_bytes)
                                   : vecq_const_read(packed->field[f], bytes[f], err);
     }
     if (status == VECQ_OK)
-        vecq_strips_unpack(&packed->strips, view, codes);
-    for (f = 0; f < packed->strips.n_fields; f++)
+        vecq_strips_unpack(&packed->layout.strips, view, codes);
+    for (f = 0; f < packed->layout.strips.n_fields; f++)
         vecq_free(bytes[f]);
     return status;
 }
 
-static void packed_values(const vecq_packed *p, const uint8_t *codes, const float *scale, float *dst)
-{
-    const vecq_quantize_kernels *kernels = vecq_quantize_kernels_active();
-    size_t s = 0, at = 0, length = p->n_slices > 0 ? p->count / p->n_slices : 0;
-
-    while (at < p->count) {
-        size_t n = length;
-
-        if (p->group > 0) { /* ragged: the last group of a row is what is left of it */
-            size_t left = p->cols - at % p->cols;
-            n = left < p->group ? left : p->group;
-        }
-        kernels->decode_u8(codes + at, n, scale[s++], p->bits, dst + at);
-        at += n;
-    }
-}
-
 static vecq_status packed_read(const vecq_const *constant, void *dst, vecq_error *err)
 {
-    const vecq_packed *p = constant->origin;
-    uint8_t *codes = vecq_alloc(p->count, 1);
-    float *scale = vecq_alloc(p->n_slices, sizeof *scale);
-    vecq_status status = codes == NULL || scale == NULL ? vecq_error_memory(err, p->count) : VECQ_OK;
+    const vecq_packed *p = constant->packed;
+    uint8_t *codes = vecq_alloc(p->layout.count, 1);
+    float *scale = vecq_alloc(p->layout.n_slices, sizeof *scale);
+    vecq_status status = codes == NULL || scale == NULL ? vecq_error_memory(err, p->layout.count) : VECQ_OK;
 
     if (status == VECQ_OK)
         status = vecq_packed_codes(p, codes, err);
     if (status == VECQ_OK)
         status = vecq_const_read(p->scale, scale, err);
     if (status == VECQ_OK)
-        packed_values(p, codes, scale, dst);
+        vecq_packed_values(&p->layout, codes, scale, dst);
     vecq_free(codes);
     vecq_free(scale);
     return status;
-}
-
-const vecq_packed *vecq_packed_of(const vecq_const *constant)
-{
-    return constant != NULL && constant->read == packed_read ? constant->origin : NULL;
 }
 
 static vecq_status packed_damaged(const vecq_node *node, const char *what, vecq_error *err)
@@ -103,13 +80,15 @@ static vecq_status packed_fields(const vecq_node *node, vecq_packed *p, vecq_err
     if (p->field[0] == NULL || p->field[0]->dims[1] < 1)
         return packed_damaged(node, "a field is not a constant uint8 matrix", err);
     cols = (size_t)p->field[0]->dims[1];
-    if (p->count % cols != 0 || !vecq_strips_exact(p->bits, p->count / cols, cols, &p->strips))
+    if (p->layout.count % cols != 0 ||
+        !vecq_strips_exact(p->layout.bits, p->layout.count / cols, cols, &p->layout.strips))
         return packed_damaged(node, "the fields do not fit the shape", err);
-    for (f = 0; f < p->strips.n_fields; f++) {
+    for (f = 0; f < p->layout.strips.n_fields; f++) {
         p->field[f] = input_constant(node, f, VECQ_DT_UINT8, 2);
         if (p->field[f] == NULL)
             return packed_damaged(node, "a field is not a constant uint8 matrix", err);
-        if ((size_t)p->field[f]->dims[0] != p->strips.field[f].rows || (size_t)p->field[f]->dims[1] != cols)
+        if ((size_t)p->field[f]->dims[0] != p->layout.strips.field[f].rows ||
+            (size_t)p->field[f]->dims[1] != cols)
             return packed_damaged(node, "the fields do not fit the shape", err);
     }
     return VECQ_OK;
@@ -122,18 +101,18 @@ static vecq_status packed_ragged(const vecq_node *node, size_t index, vecq_packe
     int64_t n = 0;
     size_t rows, per_row;
 
-    p->scale = input_constant(node, p->strips.n_fields, VECQ_DT_FLOAT, 2);
+    p->scale = input_constant(node, p->layout.strips.n_fields, VECQ_DT_FLOAT, 2);
     if (p->scale == NULL || group == NULL || group->count != 1 || p->scale->count == 0)
         return packed_damaged(node, "the scales do not fit the shape", err);
     VECQ_TRY(vecq_const_read(group, &n, err));
     rows = (size_t)p->scale->dims[0];
     per_row = (size_t)p->scale->dims[1];
-    if (n < 1 || p->count % rows != 0)
+    if (n < 1 || p->layout.count % rows != 0)
         return packed_damaged(node, "the scales do not fit the shape", err);
-    p->cols = p->count / rows;
-    p->group = (uint64_t)n > p->cols ? p->cols : (size_t)n;
-    p->n_slices = p->scale->count;
-    if ((p->cols + p->group - 1) / p->group != per_row)
+    p->layout.cols = p->layout.count / rows;
+    p->layout.group = (uint64_t)n > p->layout.cols ? p->layout.cols : (size_t)n;
+    p->layout.n_slices = p->scale->count;
+    if ((p->layout.cols + p->layout.group - 1) / p->layout.group != per_row)
         return packed_damaged(node, "the scales do not fit the shape", err);
     return VECQ_OK;
 }
@@ -143,7 +122,8 @@ static vecq_status packed_ragged(const vecq_node *node, size_t index, vecq_packe
 static vecq_status packed_scales(const vecq_node *node, const vecq_const *shape, vecq_packed *p,
                                  vecq_error *err)
 {
-    const vecq_value *value = p->strips.n_fields < node->n_inputs ? node->inputs[p->strips.n_fields] : NULL;
+    const vecq_value *value =
+        p->layout.strips.n_fields < node->n_inputs ? node->inputs[p->layout.strips.n_fields] : NULL;
     const vecq_const *c = value != NULL ? value->constant : NULL;
     unsigned axis = 0;
 
@@ -158,7 +138,7 @@ static vecq_status packed_scales(const vecq_node *node, const vecq_const *shape,
             return packed_damaged(node, "the scales do not fit the shape", err);
     }
     p->scale = c;
-    p->n_slices = c->count;
+    p->layout.n_slices = c->count;
     return VECQ_OK;
 }
 
@@ -175,19 +155,20 @@ vecq_status vecq_packed_bind(vecq_ir *ir, vecq_node *node, vecq_error *err)
     c = vecq_arena_alloc(&ir->arena, 1, sizeof *c);
     if (p == NULL || c == NULL)
         return vecq_error_memory(err, sizeof *p);
-    p->bits = form.bits;
-    vecq_strips_exact(form.bits, 1, 1, &p->strips); /* for the number of fields */
+    p->layout.bits = form.bits;
+    vecq_strips_exact(form.bits, 1, 1, &p->layout.strips); /* for the number of fields */
     if (node->n_inputs != vecq_function_inputs(form))
         return packed_damaged(node, "the call has the wrong number of inputs", err);
-    VECQ_TRY(packed_shape(node, p->strips.n_fields + 1, c, err));
-    p->count = c->count;
+    VECQ_TRY(packed_shape(node, p->layout.strips.n_fields + 1, c, err));
+    p->layout.count = c->count;
     VECQ_TRY(packed_fields(node, p, err));
-    VECQ_TRY(form.is_ragged ? packed_ragged(node, p->strips.n_fields + 2, p, err)
+    VECQ_TRY(form.is_ragged ? packed_ragged(node, p->layout.strips.n_fields + 2, p, err)
                             : packed_scales(node, c, p, err));
     c->dtype = VECQ_DT_FLOAT;
-    c->n_stored = p->strips.n_bytes + p->n_slices * sizeof(float);
+    c->n_stored = p->layout.strips.n_bytes + p->layout.n_slices * sizeof(float);
     c->is_external = p->field[0]->is_external;
     c->origin = p;
+    c->packed = p;
     c->read = packed_read;
     node->outputs[0]->constant = c;
     node->outputs[0]->is_constant = 1;

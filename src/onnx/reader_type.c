@@ -6,42 +6,21 @@
 #include "onnx/reader_private.h"
 #include "onnx/schema.h"
 
-/* One dimension: -1 unless it is a number that is not negative; its name, if it has one. */
-static vecq_status read_dim(vecq_reader *r, vecq_span bytes, int64_t *dim, vecq_span *symbol)
+/* One dimension: -1 unless it is a number that is not negative. */
+static vecq_status read_dim(vecq_reader *r, vecq_span bytes, int64_t *dim)
 {
     vecq_wire_field f;
 
     *dim = -1;
-    memset(symbol, 0, sizeof *symbol);
     for (;;) {
         VECQ_TRY(vecq_wire_next(&bytes, &f, r->err));
         if (f.number == 0)
             return VECQ_OK;
-        if (f.number == ONNX_DIM_VALUE && f.type == VECQ_WIRE_VARINT) {
+        if (f.number == ONNX_DIM_VALUE && f.type == VECQ_WIRE_VARINT)
             *dim = f.scalar <= INT64_MAX ? (int64_t)f.scalar : -1;
-            memset(symbol, 0, sizeof *symbol);
-        } else if (f.number == ONNX_DIM_PARAM && f.type == VECQ_WIRE_BYTES) {
+        else if (f.number == ONNX_DIM_PARAM)
             *dim = -1;
-            *symbol = f.payload;
-        }
     }
-}
-
-static vecq_status add_dim(vecq_reader *r, vecq_span bytes, vecq_value *value)
-{
-    vecq_arena *arena = &r->doc->ir.arena;
-    vecq_span symbol;
-
-    VECQ_TRY(read_dim(r, bytes, &value->dims[value->rank], &symbol));
-    if (symbol.n > 0 && memchr(symbol.data, 0, symbol.n) == NULL) {
-        if (value->symbols == NULL)
-            value->symbols = vecq_arena_alloc(arena, VECQ_MAX_RANK, sizeof *value->symbols);
-        if (value->symbols == NULL || (value->symbols[value->rank] = vecq_arena_string(
-                                           arena, (const char *)symbol.data, symbol.n)) == NULL)
-            return vecq_reader_oom(r);
-    }
-    value->rank++;
-    return VECQ_OK;
 }
 
 static vecq_status read_shape(vecq_reader *r, vecq_span bytes, vecq_value *value)
@@ -50,7 +29,6 @@ static vecq_status read_shape(vecq_reader *r, vecq_span bytes, vecq_value *value
 
     value->rank = 0;
     value->is_typed = 1;
-    value->symbols = NULL;
     for (;;) {
         VECQ_TRY(vecq_wire_next(&bytes, &f, r->err));
         if (f.number == 0)
@@ -61,7 +39,7 @@ static vecq_status read_shape(vecq_reader *r, vecq_span bytes, vecq_value *value
             value->rank = 0;
             value->is_typed = 0;
         } else {
-            VECQ_TRY(add_dim(r, f.payload, value));
+            VECQ_TRY(read_dim(r, f.payload, &value->dims[value->rank++]));
         }
     }
 }

@@ -70,7 +70,7 @@ static vecq_status prepare(evaluation *e, const char *path, const vecq_recipe *r
                            vecq_error *err)
 {
     const vecq_backend *backends[4];
-    vecq_lower_options lower = {.is_frozen = 1};
+    vecq_lower_options lower = {.is_frozen = 1, .keep_packed = 1};
     vecq_evaluator_options options = {
         .ports = &e->ports, .lower = &lower, .backends = backends, .threads = recipe->threads};
 

@@ -23,6 +23,8 @@ size_t vecq_ref_scratch_bytes(const vecq_op *op)
 {
     size_t n;
 
+    if (op->kind == VECQ_OP_DECODE)
+        return ((const vecq_decode_params *)op->params)->layout.count;
     if (op->kind != VECQ_OP_QUANTIZE_WEIGHT && op->kind != VECQ_OP_QUANTIZE_STEP &&
         op->kind != VECQ_OP_QUANTIZE_STEP_GRAD && op->kind != VECQ_OP_SEARCH_LAMBDA)
         return 0;

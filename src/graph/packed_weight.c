@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "graph/packed_weight.h"
+
+#include "kernels/quantize/quantize.h"
+
+void vecq_packed_values(const vecq_packed_layout *p, const uint8_t *codes, const float *scale, float *dst)
+{
+    const vecq_quantize_kernels *kernels = vecq_quantize_kernels_active();
+    size_t s = 0, at = 0, length = p->n_slices > 0 ? p->count / p->n_slices : 0;
+
+    while (at < p->count) {
+        size_t n = length;
+
+        if (p->group > 0) { /* ragged: the last group of a row is what is left of it */
+            size_t left = p->cols - at % p->cols;
+            n = left < p->group ? left : p->group;
+        }
+        kernels->decode_u8(codes + at, n, scale[s++], p->bits, dst + at);
+        at += n;
+    }
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packed weights: k-bit codes as fields in strips, and scales (docs/format/packed.md). The document layer
+ * recognises them; programs carry them on as Decode ops, so that a backend may work on the fields.
+ */
+#ifndef VECQ_GRAPH_PACKED_WEIGHT_H
+#define VECQ_GRAPH_PACKED_WEIGHT_H
+
+#include "coding/strips.h"
+#include "graph/graph.h"
+
+/* value = scale[slice] * (code - (2^(bits-1) - 1/2)) */
+typedef struct vecq_packed_layout {
+    unsigned bits;
+    vecq_strips strips;
+    size_t count;    /* weights */
+    size_t n_slices; /* scales */
+    size_t group;    /* ragged form: weights per group along a row; 0: slices of equal length */
+    size_t cols;     /* ragged form: length of a row */
+} vecq_packed_layout;
+
+typedef struct vecq_packed {
+    vecq_packed_layout layout;
+    const vecq_const *field[VECQ_FIELDS_MAX];
+    const vecq_const *scale;
+} vecq_packed;
+
+/* The packed weight behind a constant, or NULL. */
+static inline const vecq_packed *vecq_packed_of(const vecq_const *constant)
+{
+    return constant != NULL ? constant->packed : NULL;
+}
+
+/* Values of all weights, in row-major order, from their codes (one byte each) and scales. */
+void vecq_packed_values(const vecq_packed_layout *layout, const uint8_t *codes, const float *scale,
+                        float *dst);
+
+#endif

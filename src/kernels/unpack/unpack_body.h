@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loops, for each file to compile with its own flags; UNPACK_BYTES is the width of its registers. Vectors
+ * of the compiler do what is the same everywhere: loads, shifts, masks. Everything is static.
+ *
+ * A field needs one shift: by (strip - shift) to the right, or its opposite to the left; then its mask. The
+ * shifts are of 16 bits, for want of shifts of bytes, and what comes over from the neighbour byte is outside
+ * of the mask. Bodies take bits as a constant, and so are there eight times.
+ */
+#ifndef VECQ_KERNELS_UNPACK_BODY_H
+#define VECQ_KERNELS_UNPACK_BODY_H
+
+#include <assert.h>
+#include <string.h>
+
+#include "kernels/unpack/unpack.h"
+
+#define UNPACK_BODY static inline __attribute__((always_inline))
+
+typedef uint16_t unpack_words __attribute__((vector_size(UNPACK_BYTES), aligned(1), may_alias));
+typedef uint8_t unpack_octets __attribute__((vector_size(UNPACK_BYTES), aligned(1), may_alias));
+
+enum unpack_form { UNPACK_CODES, UNPACK_LEVELS };
+
+#define UNPACK_ALL(x) (uint16_t)((x)*0x0101u)
+
+/* Vector v (0..7) of a superblock, as codes or as levels. */
+UNPACK_BODY void unpack_vector(const uint8_t *block, unsigned bits, unsigned v, enum unpack_form form,
+                               uint8_t *out)
+{
+    const unsigned up = form == UNPACK_LEVELS && bits < 8; /* twice the code */
+    unsigned lane, f;
+
+    for (lane = 0; lane < 64; lane += UNPACK_BYTES) {
+        const uint8_t *field = block + lane;
+        unpack_words u = {0};
+        unsigned left = bits;
+
+        for (f = 8; f > 0; f /= 2) {
+            unsigned strip, shift;
+            unpack_words x;
+
+            if ((bits & f) == 0)
+                continue;
+            left -= f;
+            strip = v % (8 / f) * f;
+            shift = left + up;
+            x = *(const unpack_words *)(const void *)(field + (size_t)(v / (8 / f)) * 64);
+            x = strip >= shift ? x >> (uint16_t)(strip - shift) : x << (uint16_t)(shift - strip);
+            u |= x & UNPACK_ALL(((1u << f) - 1u) << shift);
+            field += (size_t)f * 64;
+        }
+        if (up)
+            u = (unpack_words)((unpack_octets)u - (uint8_t)((1u << bits) - 1u));
+        else if (form == UNPACK_LEVELS)
+            u ^= 0x8080;
+        *(unpack_words *)(void *)(out + lane) = u;
+    }
+}
+
+UNPACK_BODY void unpack_superblock(const uint8_t *block, unsigned bits, enum unpack_form form, uint8_t *out)
+{
+    unpack_vector(block, bits, 0, form, out);
+    unpack_vector(block, bits, 1, form, out + 64);
+    unpack_vector(block, bits, 2, form, out + 128);
+    unpack_vector(block, bits, 3, form, out + 192);
+    unpack_vector(block, bits, 4, form, out + 256);
+    unpack_vector(block, bits, 5, form, out + 320);
+    unpack_vector(block, bits, 6, form, out + 384);
+    unpack_vector(block, bits, 7, form, out + 448);
+}
+
+UNPACK_BODY void unpack_bytes(const uint8_t *blocks, unsigned bits, size_t vector, size_t n,
+                              enum unpack_form form, uint8_t *out)
+{
+    const uint8_t *block = blocks + vector / 8 * 64 * bits;
+    unsigned v = (unsigned)(vector % 8);
+
+    while (n > 0) {
+        if (v == 0 && n >= 8) {
+            unpack_superblock(block, bits, form, out);
+            n -= 8;
+            out += VECQ_UNPACK_BLOCK;
+            block += (size_t)64 * bits;
+        } else {
+            unpack_vector(block, bits, v, form, out);
+            n--;
+            out += 64;
+            v = (v + 1) % 8;
+            block += v == 0 ? (size_t)64 * bits : 0;
+        }
+    }
+}
+
+#define UNPACK_SWITCH(bits, call)                                                                            \
+    switch (bits) {                                                                                          \
+    case 1:                                                                                                  \
+        call(1);                                                                                             \
+        break;                                                                                               \
+    case 2:                                                                                                  \
+        call(2);                                                                                             \
+        break;                                                                                               \
+    case 3:                                                                                                  \
+        call(3);                                                                                             \
+        break;                                                                                               \
+    case 4:                                                                                                  \
+        call(4);                                                                                             \
+        break;                                                                                               \
+    case 5:                                                                                                  \
+        call(5);                                                                                             \
+        break;                                                                                               \
+    case 6:                                                                                                  \
+        call(6);                                                                                             \
+        break;                                                                                               \
+    case 7:                                                                                                  \
+        call(7);                                                                                             \
+        break;                                                                                               \
+    default:                                                                                                 \
+        assert(bits == 8);                                                                                   \
+        call(8);                                                                                             \
+    }
+
+static void unpack_codes(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors, uint8_t *out)
+{
+#define UNPACK_CALL(k) unpack_bytes(blocks, k, vector, n_vectors, UNPACK_CODES, out)
+    UNPACK_SWITCH(bits, UNPACK_CALL)
+#undef UNPACK_CALL
+}
+
+static void unpack_levels(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors, int8_t *out)
+{
+    uint8_t *bytes = (uint8_t *)out;
+
+#define UNPACK_CALL(k) unpack_bytes(blocks, k, vector, n_vectors, UNPACK_LEVELS, bytes)
+    UNPACK_SWITCH(bits, UNPACK_CALL)
+#undef UNPACK_CALL
+}
+
+/* Floats go by way of codes, a superblock at a time, that stay in the first cache. Loops are as long as a
+ * vector of codes, with the scales repeated: what compilers turn into the obvious instructions. */
+UNPACK_BODY void unpack_repeat(const float scale[16], float *restrict out)
+{
+    unsigned i;
+
+    for (i = 0; i < 64; i++)
+        out[i] = scale[i % 16];
+}
+
+static void unpack_floats(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors,
+                          const float scale[16], float *restrict out)
+{
+    const float offset = (float)(1u << (bits - 1)) - 0.5f;
+    uint8_t u[VECQ_UNPACK_BLOCK];
+    float scales[64];
+    size_t n, i, j;
+
+    unpack_repeat(scale, scales);
+    for (; n_vectors > 0; n_vectors -= n, vector += n) {
+        n = 8 - vector % 8 < n_vectors ? 8 - vector % 8 : n_vectors;
+        unpack_codes(blocks, bits, vector, n, u);
+        for (i = 0; i < n; i++, out += 64)
+            for (j = 0; j < 64; j++)
+                out[j] = scales[j] * ((float)u[64 * i + j] - offset);
+    }
+}
+
+static void unpack_lookup(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors,
+                          const float *restrict table, const float scale[16], float *restrict out)
+{
+    uint8_t u[VECQ_UNPACK_BLOCK];
+    float scales[64];
+    size_t n, i, j;
+
+    unpack_repeat(scale, scales);
+    for (; n_vectors > 0; n_vectors -= n, vector += n) {
+        n = 8 - vector % 8 < n_vectors ? 8 - vector % 8 : n_vectors;
+        unpack_codes(blocks, bits, vector, n, u);
+        for (i = 0; i < n; i++, out += 64)
+            for (j = 0; j < 64; j++)
+                out[j] = scales[j] * table[u[64 * i + j]];
+    }
+}
+
+/* Superblocks are packed vector by vector, the other way round: cut, shifted, or-ed into the block. */
+UNPACK_BODY void unpack_pack_vector(const uint8_t *codes, unsigned bits, unsigned v, uint8_t *block)
+{
+    unsigned lane, f;
+
+    for (lane = 0; lane < 64; lane += UNPACK_BYTES) {
+        unpack_words u = *(const unpack_words *)(const void *)(codes + lane);
+        uint8_t *field = block + lane;
+        unsigned left = bits;
+
+        for (f = 8; f > 0; f /= 2) {
+            unsigned strip = v % (8 / f) * f;
+            unpack_words x, *to = (unpack_words *)(void *)(field + (size_t)(v / (8 / f)) * 64);
+
+            if ((bits & f) == 0)
+                continue;
+            left -= f;
+            x = strip >= left ? u << (uint16_t)(strip - left) : u >> (uint16_t)(left - strip);
+            x &= UNPACK_ALL(((1u << f) - 1u) << strip);
+            if (strip != 0)
+                x |= *to;
+            *to = x;
+            field += (size_t)f * 64;
+        }
+    }
+}
+
+static void unpack_pack(const uint8_t *codes, size_t n_blocks, unsigned bits, uint8_t *blocks)
+{
+    size_t b;
+    unsigned v;
+
+    for (b = 0; b < n_blocks; b++)
+        for (v = 0; v < 8; v++)
+            unpack_pack_vector(codes + b * VECQ_UNPACK_BLOCK + (size_t)64 * v, bits, v,
+                               blocks + b * 64 * bits);
+}
+
+#ifndef UNPACK_LOOKUP /* a file may have a better one */
+#define UNPACK_LOOKUP unpack_lookup
+#endif
+
+#define UNPACK_TABLE(isa)                                                                                    \
+    extern const vecq_unpack_kernels vecq_unpack_kernels_##isa;                                              \
+    const vecq_unpack_kernels vecq_unpack_kernels_##isa = {#isa,          unpack_pack,   unpack_codes,       \
+                                                           unpack_levels, unpack_floats, UNPACK_LOOKUP};
+
+#endif
