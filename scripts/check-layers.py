@@ -11,13 +11,13 @@ import os
 import re
 import sys
 
-RANKS = ["base", "tensor", "kernels", "coding", "quant codebook", "graph", "onnx backend", "data zoo", "eval",
-         "train lvq"]
+RANKS = ["base", "tensor", "kernels", "coding", "quant codebook", "graph", "onnx backend", "session",
+         "data zoo", "eval", "train lvq"]
 RANK = {layer: rank for rank, layers in enumerate(RANKS) for layer in layers.split()}
 # Public headers by the lowest layer that may see them: model.h is implemented by onnx, but its options and reports
 # are what the passes of graph work on. vecq.h is everything and not for use below src/.
-PUBLIC = {"api.h": "base", "status.h": "base", "cpu.h": "base", "random.h": "base", "quant.h": "quant",
-          "model.h": "graph", "train.h": "train"}
+PUBLIC = {"api.h": "base", "status.h": "base", "cpu.h": "base", "random.h": "base", "tensor.h": "tensor",
+          "quant.h": "quant", "model.h": "graph", "run.h": "session", "train.h": "train"}
 KERNELS_SEE = {"vecq/cpu.h", "vecq/api.h"}
 OUTSIDE = ["cli", "examples", "bindings"]
 LIBRARIES = [  # header, who may include it

@@ -8,7 +8,9 @@
 #include "vecq/model.h"
 #include "vecq/quant.h"
 #include "vecq/random.h"
+#include "vecq/run.h"
 #include "vecq/status.h"
+#include "vecq/tensor.h"
 #include "vecq/train.h"
 
 #endif

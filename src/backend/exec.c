@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "graph/work.h"
 #ifdef VECQ_HAVE_ONEDNN
 #include "backend/onednn/onednn.h"
 #endif
@@ -54,6 +55,8 @@ const char *vecq_backend_name(const vecq_backend *backend)
     return backend->name;
 }
 
+static vecq_status run_step(vecq_exec *exec, vecq_plan_step *step, const vecq_run *run, vecq_error *err);
+
 /* ---- planning ---- */
 
 static void find_prologue(vecq_planner *p)
@@ -79,7 +82,9 @@ static vecq_status keep_outputs(vecq_planner *p, const vecq_op *op, vecq_error *
     for (i = 0; i < op->n_outputs; i++)
         if (op->outputs[i]->is_output) {
             VECQ_TRY(vecq_planner_input(p, op->outputs[i], NULL, NULL, &slot, err));
-            p->slots[slot].keep = VECQ_KEEP_TO_END;
+            p->slots[slot].is_read = 1;
+            if (p->slots[slot].keep != VECQ_KEEP_ALWAYS) /* a result of the prologue stays */
+                p->slots[slot].keep = VECQ_KEEP_TO_END;
         }
     return VECQ_OK;
 }
@@ -125,6 +130,27 @@ static vecq_status open_engines(vecq_planner *p, const vecq_exec_options *option
     return VECQ_OK;
 }
 
+typedef struct sealing {
+    vecq_exec *exec;
+    vecq_run run;
+} sealing;
+
+static vecq_status seal_step(void *context, vecq_plan_step *step, vecq_error *err)
+{
+    sealing *s = context;
+
+    return run_step(s->exec, step, &s->run, err);
+}
+
+static vecq_status seal(vecq_exec *exec, unsigned threads, vecq_error *err)
+{
+    sealing s = {.exec = exec, .run = {.threads = threads}};
+
+    VECQ_TRY(vecq_prologue_run(&exec->planner, seal_step, &s, err));
+    exec->is_stale = 0;
+    return VECQ_OK;
+}
+
 static vecq_status plan(vecq_exec *exec, const vecq_program *program, const vecq_exec_options *options,
                         vecq_error *err)
 {
@@ -133,6 +159,7 @@ static vecq_status plan(vecq_exec *exec, const vecq_program *program, const vecq
 
     p->program = program;
     p->is_training = options->is_training;
+    p->bank = options->bank;
     p->prologue = vecq_arena_alloc(&p->arena, program->n_ops, 1);
     p->vars = vecq_arena_alloc(&p->arena, program->n_vars, sizeof *p->vars);
     exec->bound = vecq_arena_alloc(&p->arena, program->n_vars, sizeof *exec->bound);
@@ -147,6 +174,8 @@ static vecq_status plan(vecq_exec *exec, const vecq_program *program, const vecq
     if (exec->memory == NULL)
         return vecq_error_memory(err, p->n_bytes);
     exec->is_stale = 1;
+    if (p->bank != NULL)
+        return seal(exec, options->threads, err);
     return VECQ_OK;
 }
 
@@ -179,6 +208,7 @@ void vecq_exec_destroy(vecq_exec *exec)
     for (i = 0; i < p->n_steps; i++)
         if (p->steps[i].destroy != NULL)
             p->steps[i].destroy(p->steps[i].state);
+    vecq_prologue_clear(p);
     for (i = 0; i < p->n_kept; i++)
         p->kept[i].owner->layout_free(p->kept[i].layout);
     for (i = 0; i < p->n_engines; i++)
@@ -202,7 +232,7 @@ void vecq_exec_bind(vecq_exec *exec, const vecq_var *input, const void *data)
 
 void vecq_exec_invalidate(vecq_exec *exec)
 {
-    exec->is_stale = 1;
+    exec->is_stale = exec->planner.bank == NULL;
 }
 
 static void *external_memory(const vecq_exec *exec, const vecq_var *var)
@@ -221,6 +251,8 @@ static void *slot_memory(const vecq_exec *exec, vecq_slot slot)
     if (slot == VECQ_NO_SLOT)
         return NULL;
     s = &exec->planner.slots[exec->planner.slots[slot].root];
+    if (s->is_apart)
+        return s->own != NULL ? s->own : s->shared != NULL ? (void *)(uintptr_t)s->shared->data : NULL;
     return s->external != NULL ? external_memory(exec, s->external) : exec->memory + s->offset;
 }
 
@@ -284,8 +316,11 @@ vecq_status vecq_exec_run(vecq_exec *exec, const vecq_run *run, vecq_error *err)
 
     VECQ_TRY(check_inputs(exec, err));
     for (i = 0; i < p->n_steps; i++)
-        if (p->is_training || exec->is_stale || !p->steps[i].is_prologue)
+        if (p->is_training || exec->is_stale || !p->steps[i].is_prologue) {
+            if (run->cancel != NULL && __atomic_load_n(run->cancel, __ATOMIC_RELAXED) != 0)
+                return vecq_error_set(err, VECQ_ERR_CANCELLED, "interrupted");
             VECQ_TRY(run_step(exec, &p->steps[i], run, err));
+        }
     exec->is_stale = 0;
     return VECQ_OK;
 }
@@ -314,6 +349,41 @@ size_t vecq_exec_steps(const vecq_exec *exec)
     return exec->planner.n_steps;
 }
 
+static int slot_is_weight(const vecq_plan_slot *slot)
+{
+    return slot->keep == VECQ_KEEP_ALWAYS ||
+           (slot->external != NULL && slot->external->kind != VECQ_VAR_INPUT);
+}
+
+/* Scratch is neither weight nor result: nobody but the step itself looks at it. */
+static void step_bytes(const vecq_planner *p, const vecq_plan_step *step, vecq_exec_step_info *info)
+{
+    size_t i;
+
+    for (i = 0; i < step->n_reads; i++) {
+        const vecq_plan_slot *slot = step->reads[i] != VECQ_NO_SLOT ? &p->slots[step->reads[i]] : NULL;
+
+        if (slot != NULL && slot_is_weight(slot))
+            info->bytes_weights += slot->n_bytes;
+        else if (slot != NULL)
+            info->bytes_read += slot->n_bytes;
+    }
+    for (i = 0; i < step->n_writes; i++) {
+        const vecq_plan_slot *slot = step->writes[i] != VECQ_NO_SLOT ? &p->slots[step->writes[i]] : NULL;
+
+        if (slot != NULL && (slot->last > slot->first || slot->keep != VECQ_KEEP_NOT))
+            info->bytes_written += slot->n_bytes;
+    }
+}
+
+int vecq_exec_reads(const vecq_exec *exec, const vecq_var *constant)
+{
+    const vecq_planner *p = &exec->planner;
+
+    return constant->is_output ||
+           (p->vars[constant->index].is_made && p->slots[p->vars[constant->index].slot].is_read);
+}
+
 vecq_exec_step_info vecq_exec_step(const vecq_exec *exec, size_t i)
 {
     const vecq_plan_step *step = &exec->planner.steps[i];
@@ -321,15 +391,23 @@ vecq_exec_step_info vecq_exec_step(const vecq_exec *exec, size_t i)
                                 .op = step->op != NULL ? step->op->info->name : "Reorder",
                                 .backend = step->backend->name,
                                 .detail = step->detail,
+                                .reason = step->reason,
                                 .seconds = step->seconds,
                                 .is_prologue = step->is_prologue};
 
+    step_bytes(&exec->planner, step, &info);
+    if (step->op != NULL)
+        info.macs = vecq_op_macs(step->op);
     return info;
 }
 
 void vecq_exec_set_timing(vecq_exec *exec, int on)
 {
+    size_t i;
+
     exec->is_timing = on;
+    for (i = 0; i < exec->planner.n_steps; i++)
+        exec->planner.steps[i].seconds = 0;
 }
 
 size_t vecq_exec_bytes(const vecq_exec *exec)

@@ -22,6 +22,8 @@ typedef struct vecq_exec_options {
     size_t n_backends;
     unsigned threads; /* 0: all */
     int is_training;  /* the prologue is run every time */
+    vecq_bank *bank;  /* not NULL: for inference. The prologue runs once, in vecq_exec_create(), its results
+                         that runs read are shared through the bank, and nothing else of it is kept */
 } vecq_exec_options;
 
 /* What ops may depend on besides their inputs. */
@@ -29,6 +31,7 @@ typedef struct vecq_run {
     uint64_t step; /* random masks are a function of seed, step and the op's stream */
     uint64_t seed;
     unsigned threads;
+    const int *cancel; /* not NULL: stop with VECQ_ERR_CANCELLED after a step when this is not 0 */
     int check; /* stop with VECQ_ERR_VALUE, naming the op, at the first result that is not finite (slower) */
 } vecq_run;
 
@@ -52,14 +55,20 @@ typedef struct vecq_exec_step_info {
     const char *op;      /* kind, "Reorder" */
     const char *backend; /* "ref", "onednn" */
     const char *detail;  /* what the backend says about its implementation, or "" */
+    const char *reason;  /* why it took the op this way, when there was a choice, or "" */
     double seconds;      /* in all runs so far, when timing is on */
     int is_prologue;
+    uint64_t bytes_weights; /* read, that do not depend on inputs */
+    uint64_t bytes_read, bytes_written;
+    uint64_t macs; /* multiply-adds of the op */
 } vecq_exec_step_info;
 
 size_t vecq_exec_steps(const vecq_exec *exec);
 vecq_exec_step_info vecq_exec_step(const vecq_exec *exec, size_t i);
-void vecq_exec_set_timing(vecq_exec *exec, int on);
-size_t vecq_exec_bytes(const vecq_exec *exec); /* of the block of results and scratch */
+void vecq_exec_set_timing(vecq_exec *exec, int on); /* times begin at 0 */
+size_t vecq_exec_bytes(const vecq_exec *exec);      /* of the block of results and scratch */
+/* Whether a run reads a constant (with a bank: the prologue is over; others can be dropped). */
+int vecq_exec_reads(const vecq_exec *exec, const vecq_var *constant);
 
 /* The backends of this build, best first, without ref (which needs no mention). */
 size_t vecq_backend_count(void);

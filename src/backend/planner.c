@@ -215,6 +215,7 @@ static vecq_status step_fill(vecq_planner *p, vecq_plan_step *step, const char *
     const char *name = p->converting != NULL ? p->converting->name : step->op->name;
 
     step->name = name;
+    step->reason = "";
     step->detail = vecq_arena_string(&p->arena, detail != NULL ? detail : "", strlen(detail ? detail : ""));
     step->reads = vecq_arena_alloc(&p->arena, step->n_reads, sizeof *step->reads);
     step->writes = vecq_arena_alloc(&p->arena, step->n_writes, sizeof *step->writes);
@@ -261,6 +262,17 @@ vecq_status vecq_planner_step(vecq_planner *p, const vecq_op *op, const vecq_bac
         if (step.is_prologue && !p->is_training && writes[i] != VECQ_NO_SLOT)
             p->slots[writes[i]].keep = VECQ_KEEP_ALWAYS;
     }
+    return VECQ_OK;
+}
+
+vecq_status vecq_planner_reason(vecq_planner *p, const char *text, vecq_error *err)
+{
+    char *copy = vecq_arena_string(&p->arena, text, strlen(text));
+
+    if (copy == NULL)
+        return vecq_error_memory(err, strlen(text) + 1);
+    if (p->n_steps > 0)
+        p->steps[p->n_steps - 1].reason = copy;
     return VECQ_OK;
 }
 
@@ -338,6 +350,8 @@ vecq_status vecq_planner_place(vecq_planner *p, vecq_error *err)
 
     if (order == NULL)
         return vecq_error_memory(err, 2 * p->n_slots * sizeof *order);
+    if (p->bank != NULL)
+        vecq_prologue_mark(p);
     for (i = 0; i < p->n_slots; i++)
         if (p->slots[i].keep != VECQ_KEEP_NOT && p->slots[i].first != NEVER) {
             p->slots[i].first = p->slots[i].keep == VECQ_KEEP_ALWAYS ? 0 : p->slots[i].first;
@@ -345,7 +359,8 @@ vecq_status vecq_planner_place(vecq_planner *p, vecq_error *err)
         }
     merge_overlays(p);
     for (i = 0; i < p->n_slots; i++)
-        if (p->slots[i].external == NULL && p->slots[i].root == i && p->slots[i].first != NEVER)
+        if (p->slots[i].external == NULL && p->slots[i].root == i && p->slots[i].first != NEVER &&
+            !p->slots[i].is_apart)
             order[n++] = &p->slots[i];
     qsort((void *)order, n, sizeof *order, by_size);
     status = place_slots(order, n, order + p->n_slots, &p->n_bytes, err);

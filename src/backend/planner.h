@@ -70,6 +70,9 @@ vecq_status vecq_planner_step(vecq_planner *planner, const vecq_op *op, const ve
                               const vecq_slot *reads, size_t n_reads, const vecq_slot *writes,
                               size_t n_writes, vecq_error *err);
 
+/* Why the steps of the op at work are as they are: kept with the last step added. Copied. */
+vecq_status vecq_planner_reason(vecq_planner *planner, const char *text, vecq_error *err);
+
 /* A parameter or state is updated in place by this op: slot to write to (plain). */
 vecq_status vecq_planner_update(vecq_planner *planner, const vecq_var *var, vecq_slot *out, vecq_error *err);
 

@@ -20,6 +20,10 @@ typedef struct vecq_plan_slot {
     vecq_slot root;           /* whose memory it has (itself, as a rule) */
     vecq_plan_keep keep;
     size_t offset, reserved;
+    int is_apart;        /* written by the prologue of a plan with a bank: not in the block */
+    int is_read;         /* by a step that is not of the prologue, or by the caller */
+    void *own;           /* memory of a slot apart while the prologue runs */
+    vecq_shared *shared; /* and after it, of one that is read */
 } vecq_plan_slot;
 
 typedef struct vecq_plan_var {
@@ -43,7 +47,7 @@ typedef struct vecq_plan_kept {
 
 typedef struct vecq_plan_step {
     const vecq_op *op; /* NULL: a conversion */
-    const char *name, *detail;
+    const char *name, *detail, *reason;
     const vecq_backend *backend;
     vecq_step_fn run;
     void *state;
@@ -65,6 +69,7 @@ struct vecq_planner {
     vecq_arena arena;
     const vecq_program *program;
     int is_training;
+    vecq_bank *bank;
     unsigned char *prologue;    /* by op->index */
     const vecq_var *converting; /* while a conversion step is being added */
     vecq_plan_engine *engines;
@@ -84,5 +89,12 @@ struct vecq_planner {
 int vecq_planner_is_prologue(const vecq_planner *planner, const vecq_var *var);
 /* Gives every slot its place in one block. */
 vecq_status vecq_planner_place(vecq_planner *planner, vecq_error *err);
+
+/* With a bank: which slots are apart (before they are placed); runs a step of the prologue with the memory
+ * its slots need and gives up what nobody reads later; releases what is left. */
+void vecq_prologue_mark(vecq_planner *planner);
+typedef vecq_status (*vecq_prologue_fn)(void *context, vecq_plan_step *step, vecq_error *err);
+vecq_status vecq_prologue_run(vecq_planner *planner, vecq_prologue_fn run, void *context, vecq_error *err);
+void vecq_prologue_clear(vecq_planner *planner);
 
 #endif

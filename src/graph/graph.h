@@ -40,6 +40,8 @@ typedef struct vecq_const {
     int is_given;       /* training gave it other values */
     const void *origin; /* document object; NULL: given values of what nodes compute */
     const struct vecq_packed *packed; /* decode of a packed weight (graph/packed_weight.h); NULL for all others */
+    const void
+        *bytes; /* dense data where they lie in the document, aligned to an element; NULL: read() only */
     /* dense little-endian copy into dst[vecq_dtype_bytes(dtype, count)] */
     vecq_status (*read)(const struct vecq_const *constant, void *dst, vecq_error *err);
     /* the values as float where they are known better than dtype can hold them; NULL: read() converted */
@@ -127,6 +129,7 @@ struct vecq_value {
     vecq_dtype dtype;
     unsigned rank;
     int64_t dims[VECQ_MAX_RANK]; /* -1: symbolic or unknown */
+    const char **symbols;        /* [rank], names of symbolic dimensions, NULL entries; NULL: none has one */
 };
 
 typedef enum vecq_graph_kind { VECQ_GRAPH_MAIN, VECQ_GRAPH_NESTED, VECQ_GRAPH_FUNCTION } vecq_graph_kind;

@@ -28,6 +28,7 @@ typedef struct lower_mark {
     int is_dependent; /* on a tensor with a role: not to be folded */
     int is_needed;
     int has_folded_use;
+    int is_made; /* vecq_lower_check(): by a node before */
     vecq_var *var;
     const vecq_plan_item *item; /* how it is quantized, or NULL */
 } lower_mark;
@@ -291,6 +292,49 @@ static vecq_status check_nodes(vecq_lower *l, vecq_error *err)
     return VECQ_OK;
 }
 
+static vecq_status need_outputs(vecq_lower *l, const char *const *names, size_t n_outputs, vecq_error *err)
+{
+    const vecq_graph *graph = l->ir->main;
+    size_t i;
+
+    for (i = 0; i < n_outputs; i++) {
+        const vecq_value *value = names[i] != NULL       ? vecq_map_get(&graph->by_name, names[i])
+                                  : graph->n_outputs > 0 ? graph->outputs[0]
+                                                         : NULL;
+        if (value == NULL)
+            return vecq_error_set(err, VECQ_ERR_VALUE, "the model has no value '%s'",
+                                  names[i] != NULL ? names[i] : "(first output)");
+        mark_of(value)->is_needed = 1;
+    }
+    need_backwards(l);
+    return VECQ_OK;
+}
+
+static vecq_status check_order(const vecq_graph *graph, vecq_error *err)
+{
+    size_t i, k;
+
+    for (i = 0; i < graph->n_nodes; i++) {
+        const vecq_node *node = graph->nodes[i];
+
+        for (k = 0; k < node->n_inputs && node_is_needed(node); k++) {
+            const vecq_value *value = node->inputs[k];
+
+            if (value == NULL || value->is_constant || value->is_graph_input || mark_of(value) == NULL ||
+                mark_of(value)->is_made)
+                continue;
+            return vecq_error_set(err, VECQ_ERR_FORMAT,
+                                  "%s '%s' reads '%s', which no node before it makes: the graph has a cycle, "
+                                  "or its nodes are out of order",
+                                  node->op_type, vecq_node_label(node), value->name);
+        }
+        for (k = 0; k < node->n_outputs; k++)
+            if (node->outputs[k] != NULL)
+                mark_of(node->outputs[k])->is_made = 1;
+    }
+    return VECQ_OK;
+}
+
 /* ---- values ---- */
 
 static int matches_any(const char *name, const char *const *globs, size_t n)
@@ -348,10 +392,79 @@ static vecq_status stored_var(vecq_lower *l, const vecq_value *value, vecq_var *
     return vecq_program_stored(l->program, stored, out, err);
 }
 
+/* Out of the bank: where it lies in the document if it can be used there, else one copy. */
+static vecq_status shared_const(vecq_lower *l, const vecq_const *c, vecq_shared **out, vecq_error *err)
+{
+    vecq_tensor tensor;
+    vecq_status status;
+
+    *out = vecq_bank_find(l->options->bank, c);
+    if (*out != NULL)
+        return VECQ_OK;
+    if (c->bytes != NULL && c->count > 0 && (c->dtype == VECQ_DT_FLOAT || !vecq_dtype_is_weight(c->dtype))) {
+        tensor = (vecq_tensor){.dtype = c->dtype,
+                               .rank = c->rank,
+                               .count = c->count,
+                               .n_bytes = vecq_dtype_bytes(c->dtype, c->count),
+                               .data = (void *)(uintptr_t)c->bytes}; /* read only */
+        memcpy(tensor.dims, c->dims, sizeof tensor.dims);
+        return vecq_bank_borrow(l->options->bank, c, &tensor, out, err);
+    }
+    VECQ_TRY(vecq_const_load(c, &tensor, err));
+    status = to_float(&tensor, err);
+    if (status != VECQ_OK) {
+        vecq_tensor_destroy(&tensor);
+        return status;
+    }
+    return vecq_bank_add(l->options->bank, c, &tensor, out, err);
+}
+
+vecq_status vecq_lower_const(vecq_lower *l, const char *name, const vecq_const *c, vecq_var **out,
+                             vecq_error *err)
+{
+    vecq_shared *shared;
+    vecq_tensor tensor;
+    vecq_status status;
+
+    if (l->options->bank != NULL) {
+        VECQ_TRY(shared_const(l, c, &shared, err));
+        return vecq_program_shared(l->program, name, shared, out, err);
+    }
+    VECQ_TRY(vecq_const_load(c, &tensor, err));
+    status = to_float(&tensor, err);
+    if (status != VECQ_OK) {
+        vecq_tensor_destroy(&tensor);
+        return status;
+    }
+    return vecq_program_constant(l->program, name, &tensor, out, err);
+}
+
+/* What nodes compute of constants is in the bank by the value that they make. */
+static vecq_status constant_var(vecq_lower *l, const vecq_value *value, vecq_var **out, vecq_error *err)
+{
+    vecq_bank *bank = l->options->bank;
+    vecq_shared *shared = bank != NULL ? vecq_bank_find(bank, value) : NULL;
+    vecq_tensor tensor;
+    vecq_status status;
+
+    if (bank != NULL && value->constant != NULL) {
+        status = vecq_lower_const(l, value->name, value->constant, out, err);
+        if (status != VECQ_OK)
+            vecq_error_prefix(err, "tensor '%s'", value->name);
+        return status;
+    }
+    if (shared == NULL)
+        VECQ_TRY(load_tensor(l, value, &tensor, err));
+    if (bank == NULL)
+        return vecq_program_constant(l->program, value->name, &tensor, out, err);
+    if (shared == NULL)
+        VECQ_TRY(vecq_bank_add(bank, value, &tensor, &shared, err));
+    return vecq_program_shared(l->program, value->name, shared, out, err);
+}
+
 static vecq_status value_var(vecq_lower *l, const vecq_value *value, vecq_var **out, vecq_error *err)
 {
     lower_mark *mark = mark_of(value);
-    vecq_tensor tensor;
 
     if (mark == NULL)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "'%s' belongs to another graph", value->name);
@@ -362,8 +475,7 @@ static vecq_status value_var(vecq_lower *l, const vecq_value *value, vecq_var **
         if (mark->item != NULL)
             VECQ_TRY(vecq_lower_quantized_weight(l, mark->item, mark->var, &mark->var, err));
     } else if (mark->var == NULL && is_folded(value)) {
-        VECQ_TRY(load_tensor(l, value, &tensor, err));
-        VECQ_TRY(vecq_program_constant(l->program, value->name, &tensor, &mark->var, err));
+        VECQ_TRY(constant_var(l, value, &mark->var, err));
     }
     if (mark->var == NULL)
         return vecq_error_set(err, VECQ_ERR_FORMAT, "'%s' is not made by any node before", value->name);
@@ -570,16 +682,7 @@ static vecq_status lower_graph(vecq_lower *l, const vecq_lower_input *inputs, si
     size_t i;
 
     VECQ_TRY(prepare(l, err));
-    for (i = 0; i < n_outputs; i++) {
-        const vecq_value *value = names[i] != NULL       ? vecq_map_get(&graph->by_name, names[i])
-                                  : graph->n_outputs > 0 ? graph->outputs[0]
-                                                         : NULL;
-        if (value == NULL)
-            return vecq_error_set(err, VECQ_ERR_VALUE, "the model has no value '%s'",
-                                  names[i] != NULL ? names[i] : "(first output)");
-        mark_of(value)->is_needed = 1;
-    }
-    need_backwards(l);
+    VECQ_TRY(need_outputs(l, names, n_outputs, err));
     VECQ_TRY(check_nodes(l, err));
     VECQ_TRY(set_inputs(l, inputs, n_inputs, err));
     VECQ_TRY(lower_nodes(l, err));
@@ -599,5 +702,23 @@ vecq_status vecq_lower_graph(vecq_program *program, vecq_store *store, vecq_ir *
     vecq_status status = lower_graph(&l, inputs, n_inputs, names, n_outputs, outputs, err);
 
     clear_marks(&l);
+    return status;
+}
+
+vecq_status vecq_lower_check(vecq_ir *ir, const char *const *names, size_t n_outputs, vecq_error *err)
+{
+    vecq_lower_options options = {.is_frozen = 1};
+    vecq_program program = {0}; /* only its memory is used */
+    vecq_lower l = {.program = &program, .ir = ir, .options = &options};
+    vecq_status status = make_marks(&l, err);
+
+    if (status == VECQ_OK)
+        status = need_outputs(&l, names, n_outputs, err);
+    if (status == VECQ_OK)
+        status = check_nodes(&l, err);
+    if (status == VECQ_OK)
+        status = check_order(ir->main, err);
+    clear_marks(&l);
+    vecq_program_clear(&program);
     return status;
 }

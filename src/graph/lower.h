@@ -42,6 +42,7 @@ typedef struct vecq_lower_options {
     vecq_act_options act;
     const char *const *freeze; /* globs of tensors that are not trained */
     size_t n_freeze;
+    vecq_bank *bank; /* where constants of the model come from; NULL: each program has copies of its own */
 } vecq_lower_options;
 
 typedef struct vecq_lower {
@@ -72,7 +73,17 @@ vecq_status vecq_lower_graph(vecq_program *program, vecq_store *store, vecq_ir *
                              size_t n_inputs, const char *const *names, size_t n_outputs, vecq_var **outputs,
                              vecq_error *err);
 
+/* What vecq_lower_graph() would say of operators and order before it knows any shape: an operator that cannot
+ * be run is VECQ_ERR_UNSUPPORTED, a node that reads what no node before it makes (a cycle) VECQ_ERR_FORMAT.
+ */
+vecq_status vecq_lower_check(vecq_ir *ir, const char *const *names, size_t n_outputs, vecq_error *err);
+
 /* ---- for lowering functions ---- */
+
+/* A tensor of the document as a constant of the program (out of the bank if there is one); floats of any type
+ * as float32. */
+vecq_status vecq_lower_const(vecq_lower *l, const char *name, const vecq_const *constant, vecq_var **out,
+                             vecq_error *err);
 
 /* Integers of a constant input (int32/int64, rank 0 or 1), at most max; VECQ_ERR_UNSUPPORTED when it is not
  * known before run time. *n 0 and VECQ_OK for NULL. */

@@ -143,6 +143,20 @@ vecq_status vecq_program_constant(vecq_program *program, const char *name, vecq_
     return var_set_shape(*out, (*out)->constant.dtype, (*out)->constant.rank, (*out)->constant.dims, err);
 }
 
+vecq_status vecq_program_shared(vecq_program *program, const char *name, vecq_shared *shared, vecq_var **out,
+                                vecq_error *err)
+{
+    vecq_status status = program_var(program, VECQ_VAR_CONSTANT, name, out, err);
+
+    if (status != VECQ_OK) {
+        vecq_shared_release(shared);
+        return status;
+    }
+    (*out)->constant = shared->tensor;
+    (*out)->shared = shared;
+    return var_set_shape(*out, shared->tensor.dtype, shared->tensor.rank, shared->tensor.dims, err);
+}
+
 vecq_status vecq_program_stored(vecq_program *program, vecq_stored *stored, vecq_var **out, vecq_error *err)
 {
     size_t i;
@@ -380,12 +394,46 @@ void vecq_program_prune(vecq_program *program)
     program->n_ops = n;
 }
 
+void vecq_var_drop(vecq_var *var)
+{
+    if (var->shared == NULL)
+        vecq_free(var->constant.data);
+    vecq_shared_release(var->shared);
+    var->constant.data = NULL;
+    var->shared = NULL;
+}
+
+/* Below this size sharing costs more than it saves. */
+#define BANK_BYTES_MIN 1024u
+
+vecq_status vecq_program_bank(vecq_program *program, vecq_bank *bank, vecq_error *err)
+{
+    size_t i;
+
+    for (i = 0; i < program->n_vars; i++) {
+        vecq_var *var = program->vars[i];
+
+        if (var->kind != VECQ_VAR_CONSTANT || var->is_output)
+            continue;
+        if (var->n_uses == 0) {
+            vecq_var_drop(var);
+        } else if (var->shared == NULL && var->constant.n_bytes >= BANK_BYTES_MIN) {
+            void *data = var->constant.data;
+
+            var->constant.data = NULL;
+            VECQ_TRY(vecq_bank_intern(bank, data, var->constant.n_bytes, &var->shared, err));
+            var->constant.data = (void *)(uintptr_t)var->shared->data; /* read only */
+        }
+    }
+    return VECQ_OK;
+}
+
 void vecq_program_clear(vecq_program *program)
 {
     size_t i;
 
     for (i = 0; i < program->n_vars; i++)
-        vecq_tensor_destroy(&program->vars[i]->constant);
+        vecq_var_drop(program->vars[i]);
     vecq_free((void *)program->vars);
     vecq_free((void *)program->ops);
     vecq_arena_clear(&program->arena);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/alloc.h"
+#include "graph/bank.h"
 #include "graph/op_params.h"
 #include "tensor/tensor.h"
 
@@ -95,9 +96,10 @@ struct vecq_var {
     size_t output;
     size_t n_uses;        /* reads by ops */
     int is_output;        /* kept in plain layout until the end of the run */
-    vecq_tensor constant; /* VECQ_VAR_CONSTANT: owned */
-    vecq_stored *stored;  /* VECQ_VAR_PARAMETER, VECQ_VAR_STATE */
-    int is_relu;          /* known not to be negative (after ReLU, Clip from 0, Sigmoid, pooling of such) */
+    vecq_tensor constant; /* VECQ_VAR_CONSTANT: owned, or (then never written to) the data of `shared` */
+    vecq_shared *shared;
+    vecq_stored *stored; /* VECQ_VAR_PARAMETER, VECQ_VAR_STATE */
+    int is_relu;         /* known not to be negative (after ReLU, Clip from 0, Sigmoid, pooling of such) */
 };
 
 struct vecq_op {
@@ -132,6 +134,9 @@ vecq_status vecq_program_input(vecq_program *program, const char *name, vecq_dty
 /* Takes the tensor over (also on failure). */
 vecq_status vecq_program_constant(vecq_program *program, const char *name, vecq_tensor *tensor,
                                   vecq_var **out, vecq_error *err);
+/* A constant of a bank; takes the reference over (also on failure). */
+vecq_status vecq_program_shared(vecq_program *program, const char *name, vecq_shared *shared, vecq_var **out,
+                                vecq_error *err);
 /* The variable of a stored tensor; one for each tensor and program. */
 vecq_status vecq_program_stored(vecq_program *program, vecq_stored *stored, vecq_var **out, vecq_error *err);
 /* Float constant with every element the same. */
@@ -175,6 +180,12 @@ const char *vecq_var_shape_text(const vecq_var *var, char text[96]);
 
 /* Removes ops whose outputs nobody reads (and that have no effect), backwards; renumbers. */
 void vecq_program_prune(vecq_program *program);
+
+/* Frees what a constant holds; its type and shape stay. For constants that no run reads any more. */
+void vecq_var_drop(vecq_var *var);
+/* Constants of the program that own their data and are read by ops come from the bank from now on, those that
+ * nobody reads are dropped. Smaller ones stay as they are. */
+vecq_status vecq_program_bank(vecq_program *program, vecq_bank *bank, vecq_error *err);
 
 /* Shape functions, by stem; gradients where the table of gradients names them. */
 #define VECQ_OP(symbol, title, stem, n_in_min, n_in_max, n_out, flags)                                       \

@@ -15,6 +15,16 @@ static vecq_status const_read(const vecq_const *constant, void *dst, vecq_error 
     return vecq_tensor_proto_read(origin->tensor, dst, err);
 }
 
+/* Where the data can be used as they lie there. */
+static const void *const_bytes(const vecq_tensor_proto *tensor)
+{
+    size_t size = vecq_dtype_bytes(tensor->dtype, 1);
+
+    if (tensor->encoding != VECQ_ENC_RAW || size == 0 || (uintptr_t)tensor->bytes.data % size != 0)
+        return NULL;
+    return tensor->bytes.data;
+}
+
 vecq_status vecq_reader_tensor(vecq_reader *r, vecq_message *parent, size_t field, vecq_span bytes,
                                vecq_const **out)
 {
@@ -38,6 +48,7 @@ vecq_status vecq_reader_tensor(vecq_reader *r, vecq_message *parent, size_t fiel
     c->is_external = tensor->is_external;
     c->is_opaque = tensor->encoding == VECQ_ENC_OPAQUE;
     c->origin = origin;
+    c->bytes = const_bytes(tensor);
     c->read = const_read;
     *out = c;
     return VECQ_OK;

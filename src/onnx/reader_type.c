@@ -6,21 +6,42 @@
 #include "onnx/reader_private.h"
 #include "onnx/schema.h"
 
-/* One dimension: -1 unless it is a number that is not negative. */
-static vecq_status read_dim(vecq_reader *r, vecq_span bytes, int64_t *dim)
+/* One dimension: -1 unless it is a number that is not negative; its name, if it has one. */
+static vecq_status read_dim(vecq_reader *r, vecq_span bytes, int64_t *dim, vecq_span *symbol)
 {
     vecq_wire_field f;
 
     *dim = -1;
+    memset(symbol, 0, sizeof *symbol);
     for (;;) {
         VECQ_TRY(vecq_wire_next(&bytes, &f, r->err));
         if (f.number == 0)
             return VECQ_OK;
-        if (f.number == ONNX_DIM_VALUE && f.type == VECQ_WIRE_VARINT)
+        if (f.number == ONNX_DIM_VALUE && f.type == VECQ_WIRE_VARINT) {
             *dim = f.scalar <= INT64_MAX ? (int64_t)f.scalar : -1;
-        else if (f.number == ONNX_DIM_PARAM)
+            memset(symbol, 0, sizeof *symbol);
+        } else if (f.number == ONNX_DIM_PARAM && f.type == VECQ_WIRE_BYTES) {
             *dim = -1;
+            *symbol = f.payload;
+        }
     }
+}
+
+static vecq_status add_dim(vecq_reader *r, vecq_span bytes, vecq_value *value)
+{
+    vecq_arena *arena = &r->doc->ir.arena;
+    vecq_span symbol;
+
+    VECQ_TRY(read_dim(r, bytes, &value->dims[value->rank], &symbol));
+    if (symbol.n > 0 && memchr(symbol.data, 0, symbol.n) == NULL) {
+        if (value->symbols == NULL)
+            value->symbols = vecq_arena_alloc(arena, VECQ_MAX_RANK, sizeof *value->symbols);
+        if (value->symbols == NULL || (value->symbols[value->rank] = vecq_arena_string(
+                                           arena, (const char *)symbol.data, symbol.n)) == NULL)
+            return vecq_reader_oom(r);
+    }
+    value->rank++;
+    return VECQ_OK;
 }
 
 static vecq_status read_shape(vecq_reader *r, vecq_span bytes, vecq_value *value)
@@ -29,6 +50,7 @@ static vecq_status read_shape(vecq_reader *r, vecq_span bytes, vecq_value *value
 
     value->rank = 0;
     value->is_typed = 1;
+    value->symbols = NULL;
     for (;;) {
         VECQ_TRY(vecq_wire_next(&bytes, &f, r->err));
         if (f.number == 0)
@@ -39,7 +61,7 @@ static vecq_status read_shape(vecq_reader *r, vecq_span bytes, vecq_value *value
             value->rank = 0;
             value->is_typed = 0;
         } else {
-            VECQ_TRY(read_dim(r, f.payload, &value->dims[value->rank++]));
+            VECQ_TRY(add_dim(r, f.payload, value));
         }
     }
 }

@@ -98,6 +98,7 @@ static vecq_status apply_one(vecq_value *value, const vecq_stored *item, vecq_fo
         return vecq_error_memory(err, sizeof *fresh);
     fresh->base = header;
     fresh->base.is_given = 1;
+    fresh->base.bytes = NULL;
     fresh->base.read = trained_read;
     fresh->base.read_f32 = trained_read_f32;
     fresh->values = item->tensor.data;

@@ -28,15 +28,6 @@ vecq_status vecq_op_decode_shape(vecq_program *program, vecq_op *op, vecq_error 
     return VECQ_OK;
 }
 
-static vecq_status constant_of(vecq_lower *l, const char *name, const vecq_const *from, vecq_var **out,
-                               vecq_error *err)
-{
-    vecq_tensor tensor;
-
-    VECQ_TRY(vecq_const_load(from, &tensor, err));
-    return vecq_program_constant(l->program, name, &tensor, out, err);
-}
-
 vecq_status vecq_lower_packed(vecq_lower *l, const vecq_value *value, vecq_var **out, vecq_error *err)
 {
     const vecq_const *constant = value->constant;
@@ -47,9 +38,9 @@ vecq_status vecq_lower_packed(vecq_lower *l, const vecq_value *value, vecq_var *
     unsigned f;
 
     memcpy(params.dims, constant->dims, sizeof params.dims);
-    VECQ_TRY(constant_of(l, value->name, packed->scale, &inputs[0], err));
+    VECQ_TRY(vecq_lower_const(l, value->name, packed->scale, &inputs[0], err));
     for (f = 0; f < packed->layout.strips.n_fields; f++)
-        VECQ_TRY(constant_of(l, value->name, packed->field[f], &inputs[f + 1], err));
+        VECQ_TRY(vecq_lower_const(l, value->name, packed->field[f], &inputs[f + 1], err));
     VECQ_TRY(vecq_program_op(l->program, VECQ_OP_DECODE, value->name, inputs,
                              packed->layout.strips.n_fields + 1, &params, sizeof params, 0, &op, err));
     *out = op->outputs[0];
