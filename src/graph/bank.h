@@ -22,7 +22,7 @@ typedef struct vecq_shared {
     const void *data;
     size_t n_bytes;
     vecq_tensor tensor; /* of a value: type and shape; data as above */
-    const void *key;    /* the value, NULL: known by content */
+    const void *key;    /* value or constant of the graph; NULL: known by content */
     int is_borrowed;    /* the memory is the document's */
     size_t n_refs;
     vecq_bank *bank;
