@@ -2,13 +2,13 @@
 /*
  * Runs a model as a program, for test_programs.py:
  *
- *     run_model [--backend NAME] [--threads N] [--repeat N] MODEL OUT [NAME=TYPE:DIMS:FILE]...
+ *     run_model [--backend NAME] [--threads N] [--repeat N] [--simplify 1] MODEL OUT [NAME=TYPE:DIMS:FILE]...
  *     run_model --backends
  *
  * An input is raw little-endian elements of an ONNX type number, "1:2x3:x.bin". Output i goes to the file
  * OUT.i; a line "i TYPE DIMS NAME" on standard output says what it is, and "time SECONDS" the fastest of the
- * repeated runs. Exit status 3: something in the model is not supported; 1: any other error; the message is
- * on standard error.
+ * repeated runs; simplified, a line "simplified N" says how many ops went. Exit status 3: something in the
+ * model is not supported; 1: any other error; the message is on standard error.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -19,13 +19,14 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "graph/lower.h"
+#include "graph/simplify.h"
 #include "onnx/document.h"
 
 #define MAX_IO 64
 
 typedef struct run_options {
     const char *backend, *model, *out;
-    unsigned threads, repeat;
+    unsigned threads, repeat, simplify;
     char **inputs; /* "NAME=TYPE:DIMS:FILE" */
     size_t n_inputs;
 } run_options;
@@ -55,6 +56,8 @@ static int parse_arguments(int argc, char **argv, run_options *o)
             o->threads = (unsigned)strtoul(argv[i + 1], NULL, 10);
         else if (strcmp(argv[i], "--repeat") == 0)
             o->repeat = (unsigned)strtoul(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--simplify") == 0)
+            o->simplify = (unsigned)strtoul(argv[i + 1], NULL, 10);
         else
             return 0;
     if (i + 2 > argc)
@@ -162,7 +165,7 @@ static vecq_status write_output(const run_state *s, const char *out, size_t i, v
 
 static vecq_status work(run_state *s, const run_options *o, vecq_error *err)
 {
-    vecq_lower_options lower = {.is_training = 0};
+    vecq_lower_options lower = {.is_frozen = o->simplify != 0};
     const vecq_graph *graph;
     size_t i;
 
@@ -176,6 +179,12 @@ static vecq_status work(run_state *s, const run_options *o, vecq_error *err)
                               s->n_outputs, s->outputs, err));
     for (i = 0; i < s->n_outputs; i++)
         s->outputs[i]->is_output = 1;
+    if (o->simplify) {
+        vecq_simplify_counts counts;
+
+        VECQ_TRY(vecq_program_simplify(&s->program, NULL, &counts, err));
+        printf("simplified %zu\n", counts.folded + counts.fused + counts.removed);
+    }
     VECQ_TRY(run(s, o, err));
     for (i = 0; i < s->n_outputs; i++)
         VECQ_TRY(write_output(s, o->out, i, err));

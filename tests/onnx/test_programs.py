@@ -4,7 +4,8 @@
     test_programs.py [--csv FILE] [NAME...]     NAME: part of a model's name
 
 Each model runs with random inputs as it is declared; models with one input also run a batch of three, whose rows must
-be those of three runs of onnxruntime, whether the model declares a batch of one or any. What cannot be run must be
+be those of three runs of onnxruntime, whether the model declares a batch of one or any. Simplified programs must give
+the same. What cannot be run must be
 known here, with the words of its message: a model that is not listed fails the test, and so does one that no longer
 needs to be.
 """
@@ -22,6 +23,7 @@ import common
 
 RUN = os.environ.get("VECQ_RUN_MODEL", "")
 TOLERANCE = 2e-5
+SIMPLIFIED = 1e-5  # simplified programs against plain ones; a tenth of the tolerance of models that have their own
 SMALL = 0.05  # outputs that are all smaller (probabilities of nothing) are measured against this
 # end of the name: another tolerance, and why
 TOLERANCES = {
@@ -56,7 +58,7 @@ def backends():
     return subprocess.run([RUN, "--backends"], capture_output=True, text=True, check=True).stdout.split()
 
 
-def run_program(path, feeds, backend, folder, repeat=1):
+def run_program(path, feeds, backend, folder, repeat=1, simplify=0):
     """Outputs in the order of the model, and the seconds of a run."""
     arguments = []
     for i, (name, value) in enumerate(feeds.items()):
@@ -65,7 +67,8 @@ def run_program(path, feeds, backend, folder, repeat=1):
         file = os.path.join(folder, f"in{i}")
         np.ascontiguousarray(value).tofile(file)
         arguments.append(f"{name}={TYPE[value.dtype]}:{'x'.join(map(str, value.shape))}:{file}")
-    done = subprocess.run([RUN, "--backend", backend, "--repeat", str(repeat), path, os.path.join(folder, "out"),
+    done = subprocess.run([RUN, "--backend", backend, "--repeat", str(repeat), "--simplify",
+                           str(simplify), path, os.path.join(folder, "out"),
                            *arguments], capture_output=True, text=True)
     if done.returncode != 0 and done.stderr.count("\n") == 1 and done.returncode in (1, 3):
         raise Refused(done.stderr.strip())
@@ -75,6 +78,7 @@ def run_program(path, feeds, backend, folder, repeat=1):
     for line in done.stdout.splitlines():
         if line.startswith("time "):
             seconds = float(line[5:])
+        if line.startswith(("time ", "simplified ")):
             continue
         index, dtype, shape, _ = line.split(" ", 3)
         dims = [] if shape == "scalar" else [int(d) for d in shape.split("x")]
@@ -134,6 +138,13 @@ def check(row, name, feeds, want, path, words, column):
         row[f"{column}{backend}"] = f"{worst:.1e}"
         row[f"{column}{backend} ms"] = f"{1000 * seconds:.1f}"
         assert worst <= (known(TOLERANCES, name) or TOLERANCE), f"{backend}: outputs differ by {worst:.2e} of the largest"
+        with tempfile.TemporaryDirectory() as folder:
+            simple, seconds = run_program(path, feeds, backend, folder, simplify=1)
+        change = difference(simple, have)
+        row[f"{column}{backend} simplified"] = f"{change:.1e}"
+        row[f"{column}{backend} simplified ms"] = f"{1000 * seconds:.1f}"
+        limit = max(SIMPLIFIED, (known(TOLERANCES, name) or 0) / 10)
+        assert change <= limit, f"{backend}: simplified, outputs differ by {change:.2e} of the largest"
 
 
 def check_model(name, path, row):
