@@ -270,13 +270,27 @@ dnnl_status_t vecq_dnnl_memory(const vecq_dnnl_md *md, dnnl_engine_t engine, dnn
     return dnnl_memory_create(out, MD(md), engine, DNNL_MEMORY_NONE);
 }
 
-dnnl_status_t vecq_dnnl_append_relu(dnnl_post_ops_t post_ops)
+dnnl_status_t vecq_dnnl_append_eltwise(dnnl_post_ops_t post_ops, dnnl_alg_kind_t alg, float alpha, float beta)
 {
 #if IS_3
-    return dnnl_post_ops_append_eltwise(post_ops, dnnl_eltwise_relu, 0, 0);
+    return dnnl_post_ops_append_eltwise(post_ops, alg, alpha, beta);
 #else
-    return dnnl_post_ops_append_eltwise(post_ops, 1, dnnl_eltwise_relu, 0, 0);
+    return dnnl_post_ops_append_eltwise(post_ops, 1, alg, alpha, beta);
 #endif
+}
+
+dnnl_status_t vecq_dnnl_append_sum(dnnl_post_ops_t post_ops)
+{
+#if IS_3
+    return dnnl_post_ops_append_sum(post_ops, 1, 0, dnnl_data_type_undef);
+#else
+    return dnnl_post_ops_append_sum(post_ops, 1);
+#endif
+}
+
+dnnl_status_t vecq_dnnl_append_add(dnnl_post_ops_t post_ops, const vecq_dnnl_md *md)
+{
+    return dnnl_post_ops_append_binary(post_ops, dnnl_binary_add, MD(md));
 }
 
 const char *vecq_dnnl_pd_name(const_dnnl_primitive_desc_t pd)

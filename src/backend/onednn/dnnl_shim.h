@@ -150,8 +150,12 @@ dnnl_status_t vecq_dnnl_lstm_backward(const vecq_dnnl_maker *m, dnnl_rnn_directi
                                       const vecq_dnnl_lstm *md, const vecq_dnnl_lstm *gradients,
                                       const_dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *out);
 
-/* ReLU on the result of a primitive. */
-dnnl_status_t vecq_dnnl_append_relu(dnnl_post_ops_t post_ops);
+/* What is done to the result of a primitive: a function of each element; what the destination held before is
+ * added; another tensor is added (argument DNNL_ARG_ATTR_MULTIPLE_POST_OP(place) | DNNL_ARG_SRC_1). */
+dnnl_status_t vecq_dnnl_append_eltwise(dnnl_post_ops_t post_ops, dnnl_alg_kind_t alg, float alpha,
+                                       float beta);
+dnnl_status_t vecq_dnnl_append_sum(dnnl_post_ops_t post_ops);
+dnnl_status_t vecq_dnnl_append_add(dnnl_post_ops_t post_ops, const vecq_dnnl_md *md);
 
 /* Name of the implementation, "" when unknown; lives as long as pd. */
 const char *vecq_dnnl_pd_name(const_dnnl_primitive_desc_t pd);

@@ -33,6 +33,8 @@ static const vecq_onednn_plan_fn plan_functions[VECQ_OP_COUNT] = {
     [VECQ_OP_TANH] = vecq_onednn_plan_eltwise,
     [VECQ_OP_ELU] = vecq_onednn_plan_eltwise,
     [VECQ_OP_HARD_SWISH] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_SILU] = vecq_onednn_plan_eltwise,
+    [VECQ_OP_GELU] = vecq_onednn_plan_eltwise,
     [VECQ_OP_EXP] = vecq_onednn_plan_eltwise,
     [VECQ_OP_SQRT] = vecq_onednn_plan_eltwise,
     [VECQ_OP_ABS] = vecq_onednn_plan_eltwise,
@@ -92,32 +94,11 @@ static void engine_close(void *engine)
     vecq_free(e->memos);
     if (e->attr != NULL)
         dnnl_primitive_attr_destroy(e->attr);
-    if (e->relu_attr != NULL)
-        dnnl_primitive_attr_destroy(e->relu_attr);
     if (e->stream != NULL)
         dnnl_stream_destroy(e->stream);
     if (e->make.engine != NULL)
         dnnl_engine_destroy(e->make.engine);
     vecq_free(e);
-}
-
-static dnnl_status_t attr_make(dnnl_primitive_attr_t *attr, int has_relu)
-{
-    dnnl_status_t status = dnnl_primitive_attr_create(attr);
-    dnnl_post_ops_t after = NULL;
-
-    if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
-    if (status != dnnl_success || !has_relu)
-        return status;
-    status = dnnl_post_ops_create(&after);
-    if (status == dnnl_success) {
-        status = vecq_dnnl_append_relu(after);
-        if (status == dnnl_success)
-            status = dnnl_primitive_attr_set_post_ops(*attr, after);
-        dnnl_post_ops_destroy(after);
-    }
-    return status;
 }
 
 static dnnl_status_t engine_make(vecq_onednn *e)
@@ -127,12 +108,10 @@ static dnnl_status_t engine_make(vecq_onednn *e)
     if (status == dnnl_success)
         status = dnnl_stream_create(&e->stream, e->make.engine, dnnl_stream_default_flags);
     if (status == dnnl_success)
-        status = attr_make(&e->attr, 0);
+        status = dnnl_primitive_attr_create(&e->attr);
     if (status == dnnl_success)
-        status = attr_make(&e->relu_attr, 1);
-    e->relu.engine = e->make.engine;
+        status = dnnl_primitive_attr_set_scratchpad_mode(e->attr, dnnl_scratchpad_mode_user);
     e->make.attr = e->attr;
-    e->relu.attr = e->relu_attr;
     return status;
 }
 
@@ -193,7 +172,7 @@ static vecq_status engine_plan(void *engine, vecq_planner *planner, const vecq_o
     unsigned before;
 
     *taken = 0;
-    if (plan == NULL || !is_single(op) || op->post != NULL)
+    if (plan == NULL || !is_single(op))
         return VECQ_OK;
     VECQ_TRY(program_begin(e, op->program, err));
     before = vecq_threads_limit(e->threads);

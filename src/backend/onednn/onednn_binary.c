@@ -44,11 +44,21 @@ static int per_channel(const vecq_var *a, const vecq_var *b, dnnl_dim_t *dims)
     return 1;
 }
 
-static vecq_status binary_broadcast(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
-                                    dnnl_alg_kind_t alg, const vecq_var *a, const vecq_var *b, int *taken,
-                                    vecq_error *err)
+typedef struct binary_md {
+    dnnl_alg_kind_t alg;
+    const vecq_dnnl_md *a, *b;
+} binary_md;
+
+static dnnl_status_t binary_make(const vecq_dnnl_maker *m, const void *geometry, dnnl_primitive_desc_t *pd)
 {
-    const vecq_dnnl_md *md = NULL, *md_b = NULL;
+    const binary_md *md = geometry;
+
+    return vecq_dnnl_binary(m, md->alg, md->a, md->b, md->a, pd);
+}
+
+static vecq_status binary_broadcast(vecq_onednn *e, vecq_planner *planner, const vecq_op *op, binary_md *md,
+                                    const vecq_var *a, const vecq_var *b, int *taken, vecq_error *err)
+{
     vecq_onednn_arg args[] = {
         {.kind = DNNL_ARG_SRC_0, .var = a},
         {.kind = DNNL_ARG_SRC_1, .access = VECQ_ONEDNN_READ_PLAIN, .var = b},
@@ -56,39 +66,38 @@ static vecq_status binary_broadcast(vecq_onednn *e, vecq_planner *planner, const
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t made;
     dnnl_dims_t dims;
+    int is_slow;
 
-    VECQ_TRY(vecq_onednn_produced(e, planner, a, &md, err));
+    VECQ_TRY(vecq_onednn_produced(e, planner, a, &md->a, err));
     /* Plain operands gain nothing, and a view of another rank has other axes. */
-    if (vecq_onednn_layout(md) == NULL || vecq_dnnl_md_rank(md) != (int)a->rank || !per_channel(a, b, dims))
+    if (vecq_onednn_layout(md->a) == NULL || vecq_dnnl_md_rank(md->a) != (int)a->rank ||
+        !per_channel(a, b, dims))
         return VECQ_OK;
-    VECQ_TRY(vecq_onednn_check(vecq_dnnl_md_plain(&e->pool, (int)a->rank, dims, &md_b), "shape", NULL, err));
-    made = vecq_dnnl_binary(&e->make, alg, md, md_b, md, &pd);
-    if (made == dnnl_success && vecq_onednn_is_slow(pd)) {
-        dnnl_primitive_desc_destroy(pd);
-        return VECQ_OK;
-    }
-    return vecq_onednn_finish(e, planner, op, made, pd, args, 3, taken, err);
+    VECQ_TRY(vecq_onednn_check(vecq_dnnl_md_plain(&e->pool, (int)a->rank, dims, &md->b), "shape", NULL, err));
+    made = binary_make(&e->make, md, &pd);
+    if (made != dnnl_success)
+        return vecq_onednn_finish(e, planner, op, made, pd, args, 3, taken, err);
+    is_slow = vecq_onednn_is_slow(pd);
+    dnnl_primitive_desc_destroy(pd);
+    return is_slow ? VECQ_OK : vecq_onednn_finish_post(e, planner, op, binary_make, md, args, 3, taken, err);
 }
 
 VECQ_ONEDNN_PLAN(binary)
 {
     const vecq_var *a = op->inputs[0], *b = op->inputs[1];
     int commutes = op->kind == VECQ_OP_ADD || op->kind == VECQ_OP_MUL;
-    const vecq_dnnl_md *md = NULL;
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_alg_kind_t alg;
-    dnnl_status_t made;
+    binary_md md = {.a = NULL, .b = NULL};
 
-    if (!vecq_onednn_takes(a) || !vecq_onednn_takes(b) || !alg_of(op->kind, &alg))
+    if (!vecq_onednn_takes(a) || !vecq_onednn_takes(b) || !alg_of(op->kind, &md.alg))
         return VECQ_OK;
     if (commutes && a != b && (a->count < b->count || (vecq_var_same_shape(a, b) && a->n_uses > b->n_uses))) {
         a = op->inputs[1];
         b = op->inputs[0];
     }
     if (!vecq_var_same_shape(a, b))
-        return binary_broadcast(e, planner, op, alg, a, b, taken, err);
-    VECQ_TRY(vecq_onednn_common(e, planner, a, b, &md, err));
-    made = vecq_dnnl_binary(&e->make, alg, md, md, md, &pd);
+        return binary_broadcast(e, planner, op, &md, a, b, taken, err);
+    VECQ_TRY(vecq_onednn_common(e, planner, a, b, &md.a, err));
+    md.b = md.a;
     {
         vecq_onednn_arg args[] = {{.kind = DNNL_ARG_SRC_0, .var = a},
                                   {.kind = DNNL_ARG_SRC_1, .var = b},
@@ -97,6 +106,6 @@ VECQ_ONEDNN_PLAN(binary)
                                    .var = op->outputs[0],
                                    .over = DNNL_ARG_SRC_0}};
 
-        return vecq_onednn_finish(e, planner, op, made, pd, args, 3, taken, err);
+        return vecq_onednn_finish_post(e, planner, op, binary_make, &md, args, 3, taken, err);
     }
 }

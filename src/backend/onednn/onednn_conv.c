@@ -6,7 +6,7 @@
  * weights [channels of the small one, channels of the large one / group, kernel...]. With groups the library
  * wants them as [g, S/g, L/g, kernel...], the same memory. Layouts are left open.
  *
- * A Relu that alone reads a Conv is done in its step.
+ * What a post says (or a Relu that alone reads a Conv) is done in its step.
  *
  * dnnl_convolution_auto leaves the choice between Winograd and direct convolution to the library's own
  * estimate: docs/onednn.md has what was measured.
@@ -73,8 +73,10 @@ static int conv_takes(const vecq_conv_params *p, const vecq_var *large, const ve
     return vecq_onednn_takes(large) && vecq_onednn_takes(w) && vecq_onednn_takes(small);
 }
 
-static dnnl_status_t conv_forward(const vecq_dnnl_maker *m, const conv_md *md, dnnl_primitive_desc_t *pd)
+static dnnl_status_t conv_forward(const vecq_dnnl_maker *m, const void *geometry, dnnl_primitive_desc_t *pd)
 {
+    const conv_md *md = geometry;
+
     return vecq_dnnl_conv_forward(m, dnnl_forward_training, dnnl_convolution_auto, md->large, md->w, md->b,
                                   md->small, &md->win, pd);
 }
@@ -136,21 +138,12 @@ static vecq_status plan_small(vecq_onednn *e, vecq_planner *planner, const vecq_
                               {.kind = DNNL_ARG_WEIGHTS, .var = w},
                               {.kind = DNNL_ARG_BIAS, .var = b},
                               {.kind = DNNL_ARG_DST, .access = VECQ_ONEDNN_WRITE, .var = small}};
-    const vecq_op *relu = op->kind == VECQ_OP_CONV ? vecq_onednn_relu_after(op) : NULL;
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t made = dnnl_unimplemented;
     conv_md md;
 
     if (!conv_takes(op->params, large, w, small))
         return VECQ_OK;
     VECQ_TRY(conv_describe(e, op->params, large, w, b, small, &md, err));
-    if (relu != NULL)
-        made = conv_forward(&e->relu, &md, &pd);
-    if (made == dnnl_success)
-        args[3].var = vecq_onednn_with_relu(e, relu);
-    else
-        made = conv_forward(&e->make, &md, &pd);
-    return vecq_onednn_finish(e, planner, op, made, pd, args, 4, taken, err);
+    return vecq_onednn_finish_post(e, planner, op, conv_forward, &md, args, 4, taken, err);
 }
 
 /* small, w -> large */
@@ -263,8 +256,8 @@ VECQ_ONEDNN_PLAN(conv_transpose)
 
     VECQ_TRY(plan_large(e, planner, op, op->inputs[0], op->inputs[1], op->outputs[0], taken, err));
     if (*taken && b != NULL)
-        return add_bias(e, planner, op, b, op->outputs[0], err);
-    return VECQ_OK;
+        VECQ_TRY(add_bias(e, planner, op, b, op->outputs[0], err));
+    return *taken ? vecq_onednn_post_after(e, planner, op, err) : VECQ_OK;
 }
 
 VECQ_ONEDNN_PLAN(conv_transpose_grad_input)

@@ -22,6 +22,8 @@ static const eltwise_rule rules[] = {
     {VECQ_OP_TANH, dnnl_eltwise_tanh, 0, 0, 0, 0},
     {VECQ_OP_ELU, dnnl_eltwise_elu, 0, 1, 0, 0},
     {VECQ_OP_HARD_SWISH, dnnl_eltwise_hardswish, 0, 0, 1.0f / 6.0f, 0.5f},
+    {VECQ_OP_SILU, dnnl_eltwise_swish, 0, 0, 1, 0},
+    {VECQ_OP_GELU, dnnl_eltwise_gelu_erf, 0, 0, 0, 0},
     {VECQ_OP_EXP, dnnl_eltwise_exp, 0, 0, 0, 0},
     {VECQ_OP_SQRT, dnnl_eltwise_sqrt, 0, 0, 0, 0},
     {VECQ_OP_ABS, dnnl_eltwise_abs, 0, 0, 0, 0},
@@ -49,6 +51,19 @@ static int rule_of(vecq_op_kind kind, eltwise_rule *out, const void *params)
             return out->alg != dnnl_eltwise_elu || out->beta == 1; /* its second parameter is a scale */
         }
     return 0;
+}
+
+int vecq_onednn_eltwise_of(vecq_op_kind kind, const vecq_unary_params *params, dnnl_alg_kind_t *alg,
+                           float *alpha, float *beta)
+{
+    eltwise_rule rule;
+
+    if (!rule_of(kind, &rule, params))
+        return 0;
+    *alg = rule.alg;
+    *alpha = rule.alpha;
+    *beta = rule.beta;
+    return 1;
 }
 
 VECQ_ONEDNN_PLAN(eltwise)

@@ -34,38 +34,40 @@ static vecq_status matrix_md(vecq_onednn *e, const vecq_var *var, unsigned rank,
                              err);
 }
 
+typedef struct product_md {
+    const vecq_dnnl_md *a, *b, *c, *y;
+} product_md;
+
+static dnnl_status_t product_make(const vecq_dnnl_maker *m, const void *geometry, dnnl_primitive_desc_t *pd)
+{
+    const product_md *md = geometry;
+
+    return vecq_dnnl_matmul(m, md->a, md->b, md->c, md->y, pd);
+}
+
 VECQ_ONEDNN_PLAN(matmul)
 {
     const vecq_matmul_params *p = op->params;
-    const vecq_var *a = op->inputs[0], *b = op->inputs[1], *c = op->n_inputs > 2 ? op->inputs[2] : NULL;
-    const vecq_var *y = op->outputs[0];
-    const vecq_dnnl_md *md_a = NULL, *md_b = NULL, *md_c = NULL, *md_y = NULL;
+    const vecq_var *a = op->inputs[0], *b = op->inputs[1], *y = op->outputs[0];
+    const vecq_var *c = vecq_op_data_inputs(op) > 2 ? op->inputs[2] : NULL;
     vecq_onednn_arg args[] = {{.kind = DNNL_ARG_SRC, .access = VECQ_ONEDNN_READ_PLAIN, .var = a},
                               {.kind = DNNL_ARG_WEIGHTS, .access = VECQ_ONEDNN_READ_PLAIN, .var = b},
                               {.kind = DNNL_ARG_BIAS, .access = VECQ_ONEDNN_READ_PLAIN, .var = c},
                               {.kind = DNNL_ARG_DST, .access = VECQ_ONEDNN_WRITE_PLAIN, .var = y}};
-    const vecq_op *relu = vecq_onednn_relu_after(op);
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t made = dnnl_unimplemented;
+    product_md md = {NULL, NULL, NULL, NULL};
 
     if (!vecq_onednn_takes(a) || !vecq_onednn_takes(b) || !vecq_onednn_takes(y) || a->rank < 2 ||
         b->rank < 2 || y->rank < 2 || y->rank < a->rank || y->rank < b->rank)
         return VECQ_OK;
     if (c != NULL && (!vecq_onednn_takes(c) || c->count != (size_t)y->dims[y->rank - 1] || y->rank != 2))
         return VECQ_OK;
-    VECQ_TRY(matrix_md(e, a, y->rank, p != NULL && p->trans_a, &md_a, err));
-    VECQ_TRY(matrix_md(e, b, y->rank, p != NULL && p->trans_b, &md_b, err));
-    VECQ_TRY(matrix_md(e, y, y->rank, 0, &md_y, err));
+    VECQ_TRY(matrix_md(e, a, y->rank, p != NULL && p->trans_a, &md.a, err));
+    VECQ_TRY(matrix_md(e, b, y->rank, p != NULL && p->trans_b, &md.b, err));
+    VECQ_TRY(matrix_md(e, y, y->rank, 0, &md.y, err));
     if (c != NULL) {
         dnnl_dims_t dims = {1, y->dims[1]};
 
-        VECQ_TRY(vecq_onednn_check(vecq_dnnl_md_plain(&e->pool, 2, dims, &md_c), "bias", NULL, err));
+        VECQ_TRY(vecq_onednn_check(vecq_dnnl_md_plain(&e->pool, 2, dims, &md.c), "bias", NULL, err));
     }
-    if (relu != NULL)
-        made = vecq_dnnl_matmul(&e->relu, md_a, md_b, md_c, md_y, &pd);
-    if (made == dnnl_success)
-        args[3].var = vecq_onednn_with_relu(e, relu);
-    else
-        made = vecq_dnnl_matmul(&e->make, md_a, md_b, md_c, md_y, &pd);
-    return vecq_onednn_finish(e, planner, op, made, pd, args, 4, taken, err);
+    return vecq_onednn_finish_post(e, planner, op, product_make, &md, args, 4, taken, err);
 }

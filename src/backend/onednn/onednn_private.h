@@ -11,13 +11,13 @@
 #include "backend/onednn/dnnl_shim.h"
 #include "backend/onednn/onednn.h"
 #include "backend/planner.h"
+#include "graph/post.h"
 
 #define VECQ_ONEDNN_ARGS 24u
 
 typedef struct vecq_onednn {
     vecq_dnnl_maker make; /* engine, and the attribute "scratchpad by the user" */
-    vecq_dnnl_maker relu; /* and a ReLU on the result */
-    dnnl_primitive_attr_t attr, relu_attr;
+    dnnl_primitive_attr_t attr;
     dnnl_stream_t stream;
     vecq_dnnl_pool pool;
     unsigned threads;
@@ -74,6 +74,8 @@ typedef enum vecq_onednn_access {
     VECQ_ONEDNN_READ_PLAIN, /* plain, whatever the primitive calls it (a transposed view) */
     VECQ_ONEDNN_WRITE,      /* a variable nobody wants becomes scratch */
     VECQ_ONEDNN_WRITE_PLAIN,
+    VECQ_ONEDNN_READ_SUM,  /* in the layout of the destination, whose memory it should be: copied if it is not
+                            */
     VECQ_ONEDNN_SLOT_READ, /* of a slot that is there already */
     VECQ_ONEDNN_SLOT_WRITE
 } vecq_onednn_access;
@@ -92,6 +94,23 @@ typedef struct vecq_onednn_arg {
 vecq_status vecq_onednn_step(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
                              const_dnnl_primitive_desc_t pd, const vecq_onednn_arg *args, size_t n,
                              vecq_error *err);
+
+/*
+ * The end of planning functions of ops that may have a post (graph/post.h) or a Relu after them: `make` makes
+ * the primitive descriptor of `geometry`, the last of args is the destination. What the library cannot do in
+ * one primitive is done over the result by steps of their own.
+ */
+typedef dnnl_status_t (*vecq_onednn_make_fn)(const vecq_dnnl_maker *m, const void *geometry,
+                                             dnnl_primitive_desc_t *pd);
+vecq_status vecq_onednn_finish_post(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
+                                    vecq_onednn_make_fn make, const void *geometry,
+                                    const vecq_onednn_arg *args, size_t n, int *taken, vecq_error *err);
+/* Steps that do op->post (NULL: none) to the first output of an op that has been planned without it. */
+vecq_status vecq_onednn_post_after(vecq_onednn *e, vecq_planner *planner, const vecq_op *op, vecq_error *err);
+
+/* The library's function for an op or post; 0: it has none. */
+int vecq_onednn_eltwise_of(vecq_op_kind kind, const vecq_unary_params *params, dnnl_alg_kind_t *alg,
+                           float *alpha, float *beta);
 
 /* For a step that includes a ReLU: its descriptor was made (`made`), so the result is that of `relu`. */
 const vecq_var *vecq_onednn_with_relu(vecq_onednn *e, const vecq_op *relu);

@@ -145,8 +145,9 @@ typedef struct onednn_step {
     unsigned threads;
     size_t n;
     dnnl_exec_arg_t args[VECQ_ONEDNN_ARGS];
-    size_t source[VECQ_ONEDNN_ARGS]; /* index of reads, or VECQ_ONEDNN_ARGS + index of writes */
-    void *handle[VECQ_ONEDNN_ARGS];  /* as set before */
+    size_t source[VECQ_ONEDNN_ARGS];       /* index of reads, or VECQ_ONEDNN_ARGS + index of writes */
+    void *handle[VECQ_ONEDNN_ARGS];        /* as set before */
+    size_t sum_bytes, sum_read, sum_write; /* READ_SUM: bytes (0: none), index of reads and of writes */
     size_t n_reads, n_writes;
     vecq_slot reads[VECQ_ONEDNN_ARGS], writes[VECQ_ONEDNN_ARGS];
 } onednn_step;
@@ -194,6 +195,8 @@ static vecq_status step_run(void *state, const void *const *reads, void *const *
     unsigned before = vecq_threads_limit(step->threads);
     dnnl_status_t status = step_bind(step, reads, writes);
 
+    if (step->sum_bytes > 0 && writes[step->sum_write] != reads[step->sum_read])
+        memcpy(writes[step->sum_write], reads[step->sum_read], step->sum_bytes);
     (void)run; /* the number of threads is the plan's: scratchpads are made for it */
     if (status == dnnl_success)
         status = dnnl_primitive_execute(step->primitive, step->stream, (int)step->n, step->args);
@@ -231,6 +234,7 @@ static vecq_status arg_slot(vecq_planner *planner, vecq_onednn_arg *args, size_t
         layout = NULL;
     switch (arg->access) {
     case VECQ_ONEDNN_READ:
+    case VECQ_ONEDNN_READ_SUM:
     case VECQ_ONEDNN_READ_PLAIN:
         return vecq_planner_input(planner, arg->var, &vecq_backend_onednn, layout, &arg->slot, err);
     case VECQ_ONEDNN_WRITE:
@@ -248,9 +252,10 @@ static vecq_status arg_slot(vecq_planner *planner, vecq_onednn_arg *args, size_t
 static vecq_status arg_md(vecq_onednn *e, const_dnnl_primitive_desc_t pd, vecq_onednn_arg *arg,
                           vecq_error *err)
 {
+    int kind = arg->access == VECQ_ONEDNN_READ_SUM ? DNNL_ARG_DST : arg->kind;
+
     if (arg->md == NULL)
-        VECQ_TRY(
-            vecq_onednn_check(vecq_dnnl_md_of_arg(&e->pool, pd, arg->kind, &arg->md), "layout", NULL, err));
+        VECQ_TRY(vecq_onednn_check(vecq_dnnl_md_of_arg(&e->pool, pd, kind, &arg->md), "layout", NULL, err));
     if (arg->md == NULL)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "oneDNN has no argument %d in '%s'", arg->kind,
                               vecq_dnnl_pd_name(pd));
@@ -259,6 +264,14 @@ static vecq_status arg_md(vecq_onednn *e, const_dnnl_primitive_desc_t pd, vecq_o
 
 static void step_add(onednn_step *step, const vecq_onednn_arg *arg)
 {
+    if (arg->access == VECQ_ONEDNN_READ_SUM) { /* no argument: the destination holds it */
+        step->sum_bytes = vecq_dnnl_md_bytes(arg->md);
+        step->sum_read = step->n_reads;
+        step->reads[step->n_reads++] = arg->slot;
+        return;
+    }
+    if (arg->kind == DNNL_ARG_DST)
+        step->sum_write = step->n_writes;
     step->args[step->n].arg = arg->kind;
     if (access_is_write(arg->access)) {
         step->source[step->n] = VECQ_ONEDNN_ARGS + step->n_writes;
@@ -281,6 +294,8 @@ static vecq_status step_fill(vecq_onednn *e, vecq_planner *planner, onednn_step 
         VECQ_TRY(arg_md(e, pd, &args[i], err));
         VECQ_TRY(arg_slot(planner, args, i, err));
         step_add(step, &args[i]);
+        if (args[i].access == VECQ_ONEDNN_READ_SUM)
+            continue;
         VECQ_TRY(
             vecq_onednn_check(vecq_dnnl_memory(args[i].md, e->make.engine, &step->args[step->n - 1].memory),
                               "memory", NULL, err));
