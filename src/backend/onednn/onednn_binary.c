@@ -46,13 +46,21 @@ static int per_channel(const vecq_var *a, const vecq_var *b, dnnl_dim_t *dims)
 
 typedef struct binary_md {
     dnnl_alg_kind_t alg;
+    const vecq_dnnl_maker *bare; /* the maker without a post: the only one for layouts with padding, on which
+                                    version 2.6 gives wrong results with a function after the sum */
     const vecq_dnnl_md *a, *b;
 } binary_md;
 
 static dnnl_status_t binary_make(const vecq_dnnl_maker *m, const void *geometry, dnnl_primitive_desc_t *pd)
 {
     const binary_md *md = geometry;
+    size_t count = 1;
+    int i;
 
+    for (i = 0; i < vecq_dnnl_md_rank(md->a); i++)
+        count *= (size_t)vecq_dnnl_md_dims(md->a)[i];
+    if (m != md->bare && vecq_dnnl_md_bytes(md->a) != count * sizeof(float))
+        return dnnl_unimplemented;
     return vecq_dnnl_binary(m, md->alg, md->a, md->b, md->a, pd);
 }
 
@@ -86,7 +94,7 @@ VECQ_ONEDNN_PLAN(binary)
 {
     const vecq_var *a = op->inputs[0], *b = op->inputs[1];
     int commutes = op->kind == VECQ_OP_ADD || op->kind == VECQ_OP_MUL;
-    binary_md md = {.a = NULL, .b = NULL};
+    binary_md md = {.bare = &e->make};
 
     if (!vecq_onednn_takes(a) || !vecq_onednn_takes(b) || !alg_of(op->kind, &md.alg))
         return VECQ_OK;

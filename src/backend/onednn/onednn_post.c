@@ -3,8 +3,8 @@
  * What is done to the result of a primitive before it is stored: the post of an op, and in programs that
  * train the Relu that alone reads it.
  *
- * A residual that nobody reads later is added in place: the destination takes its memory over ("sum"), which
- * every primitive can, Winograd convolutions too. Otherwise it is another argument ("binary").
+ * A residual that nobody else reads any more is added in place: the destination takes its memory over
+ * ("sum"), which every primitive can, Winograd convolutions too. Otherwise it is another argument ("binary").
  */
 #include "backend/onednn/onednn_private.h"
 #include "base/status.h"
@@ -16,18 +16,22 @@ typedef struct post_plan {
     int is_sum;
 } post_plan;
 
-/* Whether an op after this one reads the variable. */
-static int is_read_later(const vecq_op *op, const vecq_var *var)
+/* Whether the memory of the residual may be written to: this op reads it for nothing else, and none after it.
+ */
+static int is_last_read(const vecq_op *op, const vecq_var *residual)
 {
     size_t i, k;
 
-    if (var->is_output || var->kind != VECQ_VAR_RESULT)
-        return 1;
+    if (residual->is_output || residual->kind != VECQ_VAR_RESULT)
+        return 0;
+    for (k = 0; k + 1 < op->n_inputs; k++)
+        if (op->inputs[k] == residual)
+            return 0;
     for (i = op->index + 1; i < op->program->n_ops; i++)
         for (k = 0; k < op->program->ops[i]->n_inputs; k++)
-            if (op->program->ops[i]->inputs[k] == var)
-                return 1;
-    return 0;
+            if (op->program->ops[i]->inputs[k] == residual)
+                return 0;
+    return 1;
 }
 
 /* The library's functions for an activation: one, or two for HardSigmoid; 0: it has none. */
@@ -99,7 +103,7 @@ static vecq_status post_fused(vecq_onednn *e, const vecq_op *op, const vecq_post
 
     p->make = e->make;
     p->residual = post == op->post ? vecq_op_residual(op) : NULL;
-    p->is_sum = p->residual != NULL && !is_read_later(op, p->residual);
+    p->is_sum = p->residual != NULL && is_last_read(op, p->residual);
     if (p->residual != NULL)
         VECQ_TRY(is_plain ? vecq_onednn_plain(e, p->residual, &md, err)
                           : vecq_onednn_any(e, p->residual, &md, err));

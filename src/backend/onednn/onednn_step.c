@@ -224,6 +224,21 @@ static vecq_slot slot_of(const vecq_onednn_arg *args, size_t n, int kind)
     return VECQ_NO_SLOT;
 }
 
+/* The slot whose memory args[i] may take. That of a sum is written to before the rest is read: not if the
+ * same memory (under another shape) is another operand. */
+static vecq_slot slot_over(const vecq_onednn_arg *args, size_t i)
+{
+    vecq_slot slot = args[i].over != 0 ? slot_of(args, i, args[i].over) : VECQ_NO_SLOT;
+    size_t k, n_sums = 0, n_reads = 0;
+
+    for (k = 0; k < i && slot != VECQ_NO_SLOT; k++)
+        if (args[k].slot == slot) {
+            n_sums += args[k].access == VECQ_ONEDNN_READ_SUM;
+            n_reads++;
+        }
+    return n_sums > 0 && n_reads > 1 ? VECQ_NO_SLOT : slot;
+}
+
 /* Finds or makes the slot of args[i]; those before it have theirs. */
 static vecq_status arg_slot(vecq_planner *planner, vecq_onednn_arg *args, size_t i, vecq_error *err)
 {
@@ -241,9 +256,9 @@ static vecq_status arg_slot(vecq_planner *planner, vecq_onednn_arg *args, size_t
     case VECQ_ONEDNN_WRITE_PLAIN:
         if (!vecq_onednn_is_used(arg->var))
             return vecq_planner_scratch(planner, vecq_dnnl_md_bytes(arg->md), &arg->slot, err);
-        return vecq_planner_output_over(
-            planner, arg->var, &vecq_backend_onednn, layout, layout != NULL ? vecq_dnnl_md_bytes(arg->md) : 0,
-            arg->over != 0 ? slot_of(args, i, arg->over) : VECQ_NO_SLOT, &arg->slot, err);
+        return vecq_planner_output_over(planner, arg->var, &vecq_backend_onednn, layout,
+                                        layout != NULL ? vecq_dnnl_md_bytes(arg->md) : 0, slot_over(args, i),
+                                        &arg->slot, err);
     default:
         return VECQ_OK;
     }
