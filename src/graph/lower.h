@@ -29,6 +29,7 @@ typedef struct vecq_act_options {
     const char *const *exclude;
     size_t n_exclude;
     int clip_gradient; /* no gradient outside the range of the quantizer; 0: straight through */
+    int is_observed;   /* each site has a histogram, filled in every run; scales stay 0, nothing is rounded */
 } vecq_act_options;
 
 typedef struct vecq_lower_options {

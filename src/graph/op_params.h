@@ -180,7 +180,8 @@ typedef struct vecq_decode_params {
 
 struct vecq_act_site;
 
-/* MeasureActivation: x, state [1] -> scale [1]. QuantizeActivation: x, scale [1] -> y. */
+/* MeasureActivation: x, state [1] -> scale [1]. QuantizeActivation: x, scale [1] -> y. ObserveActivation (no
+ * parameters): x, state: the doubles of a vecq_act_histogram -> the same. */
 typedef struct vecq_act_params {
     unsigned bits;
     int is_unsigned;

@@ -59,6 +59,7 @@ static const vecq_onednn_plan_fn plan_functions[VECQ_OP_COUNT] = {
     [VECQ_OP_QUANTIZE_ACTIVATION] = vecq_onednn_plan_flat,
     [VECQ_OP_QUANTIZE_ACTIVATION_GRAD] = vecq_onednn_plan_flat,
     [VECQ_OP_MEASURE_ACTIVATION] = vecq_onednn_plan_flat,
+    [VECQ_OP_OBSERVE_ACTIVATION] = vecq_onednn_plan_flat,
     [VECQ_OP_MAX] = vecq_onednn_plan_flat,
     [VECQ_OP_MIN] = vecq_onednn_plan_flat,
     [VECQ_OP_SIGN] = vecq_onednn_plan_flat,
@@ -142,6 +143,8 @@ static int is_single(const vecq_op *op)
 {
     size_t i;
 
+    if (op->kind == VECQ_OP_OBSERVE_ACTIVATION) /* its histogram is made of doubles */
+        return op->inputs[0]->dtype == VECQ_DT_FLOAT;
     for (i = 0; i < op->n_inputs; i++)
         if (op->inputs[i] != NULL && op->inputs[i]->dtype == VECQ_DT_DOUBLE)
             return 0;

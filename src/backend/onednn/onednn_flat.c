@@ -30,6 +30,7 @@ static const flat_rule rules[] = {
     {VECQ_OP_QUANTIZE_ACTIVATION, vecq_ref_quantize_activation, 1, 1, 1},
     {VECQ_OP_QUANTIZE_ACTIVATION_GRAD, vecq_ref_quantize_activation_grad, 5, 1, 1},
     {VECQ_OP_MEASURE_ACTIVATION, vecq_ref_measure_activation, 1, 0, 1},
+    {VECQ_OP_OBSERVE_ACTIVATION, vecq_ref_observe_activation, 1, 0, 0}, /* zeros count */
     {VECQ_OP_MAX, vecq_ref_max, 3, 1, 1},
     {VECQ_OP_MIN, vecq_ref_min, 3, 1, 1},
     {VECQ_OP_SIGN, vecq_ref_sign, 1, 1, 1},

@@ -9,6 +9,7 @@
 #include "graph/ops/quantized.h"
 #include "graph/slices.h"
 #include "kernels/activation/activation.h"
+#include "quant/act_histogram.h"
 
 #define GRAIN ((size_t)1 << 15) /* elements that a thread takes at once */
 
@@ -49,6 +50,27 @@ vecq_status vecq_ref_measure_activation(const vecq_ref_call *call)
                      : scale;
     if (call->out[0] != NULL && (void *)state != call->out[0])
         memcpy(call->out[0], state, sizeof *state);
+    return VECQ_OK;
+}
+
+vecq_status vecq_ref_observe_activation(const vecq_ref_call *call)
+{
+    const vecq_var *x = call->op->inputs[0];
+    const double *wide = call->in[0];
+    float narrow[1024];
+    size_t at, i, n;
+
+    if (call->state[1] != NULL && x->dtype == VECQ_DT_FLOAT)
+        vecq_act_histogram_add(call->state[1], call->in[0], x->count);
+    for (at = 0; call->state[1] != NULL && x->dtype == VECQ_DT_DOUBLE && at < x->count; at += n) {
+        n = x->count - at < 1024 ? x->count - at : 1024;
+        for (i = 0; i < n; i++)
+            narrow[i] = (float)wide[at + i];
+        vecq_act_histogram_add(call->state[1], narrow, n);
+    }
+    if (call->out[0] != NULL)
+        memcpy(call->out[0], call->state[1] != NULL ? call->state[1] : call->in[1],
+               sizeof(vecq_act_histogram));
     return VECQ_OK;
 }
 

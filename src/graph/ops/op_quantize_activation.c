@@ -2,7 +2,8 @@
 /*
  * Activations on a grid of integers times one scale, as ONNX QuantizeLinear and DequantizeLinear with zero
  * point 0 do it; the scale is a moving average over batches (docs/methods/activations.md). Measuring and
- * quantizing are ops of their own: evaluation has the second only, and reads the state.
+ * quantizing are ops of their own: evaluation has the second only, and reads the state. Calibration of a
+ * trained model observes instead: a histogram for each site, from which a scale is chosen afterwards.
  */
 #include <fnmatch.h>
 #include <math.h>
@@ -11,6 +12,7 @@
 #include "base/status.h"
 #include "graph/gradient.h"
 #include "graph/ops/quantized.h"
+#include "quant/act_histogram.h"
 
 void vecq_act_range(unsigned bits, int is_unsigned, double *low, double *high)
 {
@@ -57,6 +59,16 @@ vecq_status vecq_op_measure_activation_shape(vecq_program *program, vecq_op *op,
     (void)program;
     VECQ_TRY(act_check(op, err));
     return vecq_op_output_like(op, 0, op->inputs[1], err);
+}
+
+vecq_status vecq_op_observe_activation_shape(vecq_program *program, vecq_op *op, vecq_error *err)
+{
+    const vecq_var *x = op->inputs[0], *state = op->inputs[1];
+
+    (void)program;
+    if (!vecq_var_is_float(x) || state->dtype != VECQ_DT_DOUBLE || state->count != VECQ_ACT_HISTOGRAM_DOUBLES)
+        return vecq_op_fail(err, "it takes a float tensor and the doubles of a histogram");
+    return vecq_op_output_like(op, 0, state, err);
 }
 
 vecq_status vecq_op_quantize_activation_shape(vecq_program *program, vecq_op *op, vecq_error *err)
@@ -118,26 +130,33 @@ const vecq_act_site *vecq_program_act_sites(const vecq_program *program)
     return first;
 }
 
-/* One address inside the value for each width. */
-enum { KEY_SCALE = 65 };
+/* Addresses inside the value: one for the scale of each width, one for what is observed. */
+enum { KEY_SCALE = 65, KEY_OBSERVED = KEY_SCALE + 9 };
+_Static_assert(sizeof(vecq_value) > KEY_OBSERVED, "keys lie inside the value that they belong to");
+
+/* A state that belongs to a value, zero at first. */
+static vecq_status site_state(vecq_lower *l, const vecq_value *value, size_t key, const char *name,
+                              vecq_dtype dtype, int64_t count, vecq_stored **out, vecq_error *err)
+{
+    const void *address = (const char *)value + key;
+    vecq_tensor tensor;
+
+    *out = vecq_store_by_key(l->store, address);
+    if (*out != NULL)
+        return VECQ_OK;
+    if (name == NULL)
+        return vecq_error_memory(err, strlen(value->name));
+    VECQ_TRY(vecq_tensor_create(dtype, 1, &count, &tensor, err));
+    memset(tensor.data, 0, tensor.n_bytes);
+    return vecq_store_add(l->store, name, address, &tensor, out, err);
+}
 
 static vecq_status site_scale(vecq_lower *l, const vecq_value *value, unsigned bits, vecq_stored **out,
                               vecq_error *err)
 {
-    const void *key = (const char *)value + KEY_SCALE + bits;
-    const int64_t one = 1;
-    vecq_tensor tensor;
-    const char *name;
+    const char *name = vecq_arena_printf(&l->program->arena, "%s/act%u_scale", value->name, bits);
 
-    *out = vecq_store_by_key(l->store, key);
-    if (*out != NULL)
-        return VECQ_OK;
-    name = vecq_arena_printf(&l->program->arena, "%s/act%u_scale", value->name, bits);
-    if (name == NULL)
-        return vecq_error_memory(err, strlen(value->name));
-    VECQ_TRY(vecq_tensor_create(VECQ_DT_FLOAT, 1, &one, &tensor, err));
-    memset(tensor.data, 0, tensor.n_bytes);
-    return vecq_store_add(l->store, name, key, &tensor, out, err);
+    return site_state(l, value, KEY_SCALE + bits, name, VECQ_DT_FLOAT, 1, out, err);
 }
 
 /* ---- lowering ---- */
@@ -217,6 +236,19 @@ static vecq_status add_use(vecq_lower *l, vecq_act_site *site, const vecq_node *
     return VECQ_OK;
 }
 
+static vecq_status make_observer(vecq_lower *l, vecq_act_site *site, vecq_var *x, vecq_error *err)
+{
+    const char *name = vecq_arena_printf(&l->program->arena, "%s/observed", site->value->name);
+    vecq_stored *stored = NULL;
+    vecq_var *state, *unread;
+
+    VECQ_TRY(site_state(l, site->value, KEY_OBSERVED, name, VECQ_DT_DOUBLE,
+                        (int64_t)VECQ_ACT_HISTOGRAM_DOUBLES, &stored, err));
+    site->observed = (const vecq_act_histogram *)stored->tensor.data;
+    VECQ_TRY(vecq_program_stored(l->program, stored, &state, err));
+    return vecq_program_op2(l->program, VECQ_OP_OBSERVE_ACTIVATION, name, x, state, NULL, 0, &unread, err);
+}
+
 static vecq_status make_quantizer(vecq_lower *l, const vecq_value *value, int is_output, vecq_var *x,
                                   vecq_op **out, vecq_error *err)
 {
@@ -241,6 +273,8 @@ static vecq_status make_quantizer(vecq_lower *l, const vecq_value *value, int is
     if (l->options->is_training && !l->options->is_frozen)
         VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_MEASURE_ACTIVATION, stored->name, x, inputs[1], &params,
                                   sizeof params, &inputs[1], err));
+    if (l->options->act.is_observed)
+        VECQ_TRY(make_observer(l, site, x, err));
     params.site = site;
     return vecq_program_op(l->program, VECQ_OP_QUANTIZE_ACTIVATION, name, inputs, 2, &params, sizeof params,
                            0, out, err);

@@ -51,6 +51,7 @@ typedef struct vecq_act_site {
     int is_output;           /* for all its readers; else for those in the list */
     vecq_act_use *uses;
     const vecq_stored *scale; /* one float; 0: nothing was ever measured, the quantizer does nothing */
+    const struct vecq_act_histogram *observed; /* quant/act_histogram.h; NULL unless that was asked for */
     unsigned bits;
     int is_unsigned;
     struct vecq_act_site *next;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Small networks forward and backward, oneDNN against ref; which reorders their plans have; what fails. */
 #include "backend_check.h"
+#include "quant/act_histogram.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -380,6 +381,79 @@ static void test_flat(void **state)
     }
 }
 
+/* A stored tensor of quarters in (-1, 1); of zeros for doubles. */
+static vecq_var *quarters(bc_state *s, const char *name, vecq_dtype dtype, unsigned rank, const int64_t *dims,
+                          vecq_rng *rng)
+{
+    const bc_input in = {.is_quarters = 1};
+    vecq_error err = VECQ_ERROR_INIT;
+    vecq_stored *stored;
+    vecq_tensor tensor;
+    vecq_var *var = NULL;
+
+    assert_ok(vecq_tensor_create(dtype, rank, dims, &tensor, &err), &err);
+    memset(tensor.data, 0, tensor.n_bytes);
+    if (dtype == VECQ_DT_FLOAT)
+        bc_fill(&tensor, &in, rng, 0);
+    assert_ok(vecq_store_add(&s->store, name, NULL, &tensor, &stored, &err), &err);
+    assert_ok(vecq_program_stored(&s->program, stored, &var, &err), &err);
+    return var;
+}
+
+/* What is counted of a value between two convolutions; the backend of the op. */
+static const char *observe(const vecq_backend *backend, int64_t channels, vecq_act_histogram *out)
+{
+    const int64_t x[4] = {2, 16, 5, 5}, w1[4] = {channels, 16, 3, 3}, w2[4] = {16, channels, 3, 3};
+    const int64_t n = VECQ_ACT_HISTOGRAM_DOUBLES;
+    vecq_exec_options options = {.backends = &backend, .n_backends = 1, .threads = 2};
+    vecq_run run = {.threads = 2};
+    vecq_error err = VECQ_ERROR_INIT;
+    vecq_var *weights[2], *pair[2];
+    builder b = {.in = weights, .err = &err, .status = VECQ_OK};
+    const char *taken = "";
+    vecq_rng rng;
+    bc_state s;
+    size_t i;
+
+    memset(&s, 0, sizeof s);
+    vecq_rng_seed(&rng, 4);
+    b.program = &s.program;
+    s.in[0] = quarters(&s, "x", VECQ_DT_FLOAT, 4, x, &rng);
+    weights[0] = quarters(&s, "w1", VECQ_DT_FLOAT, 4, w1, &rng);
+    weights[1] = quarters(&s, "w2", VECQ_DT_FLOAT, 4, w2, &rng);
+    pair[1] = quarters(&s, "state", VECQ_DT_DOUBLE, 1, &n, &rng);
+    pair[0] = conv(&b, "conv1", s.in[0], 3, 1, 1);
+    add_op(&b, VECQ_OP_OBSERVE_ACTIVATION, "observe", pair, 2, NULL, 0);
+    conv(&b, "conv2", pair[0], 3, 1, 1)->is_output = 1;
+    assert_ok(b.status, &err);
+    assert_ok(vecq_exec_create(&s.program, &options, &s.exec, &err), &err);
+    assert_ok(vecq_exec_run(s.exec, &run, &err), &err);
+    assert_ok(vecq_exec_run(s.exec, &run, &err), &err);
+    memcpy(out, pair[1]->stored->tensor.data, sizeof *out);
+    for (i = 0; i < vecq_exec_steps(s.exec); i++)
+        if (strcmp(vecq_exec_step(s.exec, i).op, "ObserveActivation") == 0)
+            taken = vecq_exec_step(s.exec, i).backend;
+    bc_clear(&s);
+    return taken;
+}
+
+/* Sums of products of quarters are the same in any order: so are counts, in any layout, without its padding.
+ */
+static void test_observe(void **state)
+{
+    static vecq_act_histogram plain, blocked;
+    BC_BACKEND("onednn")
+
+    (void)state;
+    assert_string_equal(observe(vecq_backend_find("ref"), 16, &plain), "ref");
+    assert_true(plain.n == 2 * 2 * 16 * 5 * 5 && plain.zeros > 0 && plain.n_bad == 0);
+    assert_string_equal(observe(backend, 16, &blocked), "onednn");
+    assert_memory_equal(&plain, &blocked, sizeof plain);
+    observe(vecq_backend_find("ref"), 12, &plain);
+    assert_string_equal(observe(backend, 12, &blocked), "ref"); /* 12 channels are padded to 16 */
+    assert_memory_equal(&plain, &blocked, sizeof plain);
+}
+
 /* ---- reorders ---- */
 
 /* A convolution may turn its weights for the forward and for the backward pass, and its weight gradient back;
@@ -474,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_mobilenet),  cmocka_unit_test(test_branches),
         cmocka_unit_test(test_flat),       cmocka_unit_test(test_reorders),
         cmocka_unit_test(test_fused_relu), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_observe),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

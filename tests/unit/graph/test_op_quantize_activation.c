@@ -12,6 +12,7 @@
 #include "graph/slices.h"
 #include "onnx/document.h"
 #include "onnx_model.h"
+#include "quant/act_histogram.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -236,6 +237,42 @@ static void test_where_they_stand(void **state)
     assert_null(site->uses->next->next);
     lowered_end(&train);
     lowered_end(&eval);
+    fixture_close(&f);
+}
+
+/* Observing changes no value; what was seen lies at the sites. */
+static void test_observed(void **state)
+{
+    vecq_error err = VECQ_ERROR_INIT;
+    float x[ROWS * COLS], plain[ROWS * COLS];
+    const vecq_act_site *site;
+    lowered p;
+    fixture f;
+    size_t i, n;
+
+    (void)state;
+    make_layers(&f);
+    for (i = 0; i < COUNT(x); i++)
+        x[i] = (float)i - 7;
+    f.options.act.bits = 0;
+    assert_ok(lower(&f, &p, 0, &err), &err);
+    n = p.y->count;
+    assert_true(n <= COUNT(plain));
+    memcpy(plain, run(&p, x), n * sizeof *plain);
+    lowered_end(&p);
+    f.options.act.bits = 8;
+    f.options.act.is_observed = 1;
+    assert_ok(lower(&f, &p, 0, &err), &err);
+    assert_int_equal(count_ops(&p.program, VECQ_OP_OBSERVE_ACTIVATION),
+                     count_ops(&p.program, VECQ_OP_QUANTIZE_ACTIVATION));
+    assert_memory_equal(plain, run(&p, x), n * sizeof *plain);
+    run(&p, x);
+    site = vecq_program_act_sites(&p.program);
+    assert_string_equal(site->value->name, "x");
+    assert_true(site->observed->n == 2 * COUNT(x) && site->observed->zeros == 2);
+    assert_true(site->observed->min == -7 && site->observed->max == COUNT(x) - 8);
+    assert_true(site->next->observed->min == 0 && site->next->observed->n == 2 * ROWS * COLS);
+    lowered_end(&p);
     fixture_close(&f);
 }
 
@@ -623,6 +660,7 @@ int main(void)
         cmocka_unit_test(test_scale_is_near_the_optimum),
         cmocka_unit_test(test_scale_edges),
         cmocka_unit_test(test_where_they_stand),
+        cmocka_unit_test(test_observed),
         cmocka_unit_test(test_globs),
         cmocka_unit_test(test_average),
         cmocka_unit_test(test_unsigned_bits),
