@@ -131,22 +131,31 @@ const void *vecq_batch_data(const vecq_batch *batch, vecq_dtype dtype, size_t co
     return narrow;
 }
 
+vecq_status vecq_evaluator_step(vecq_evaluator *e, vecq_loader *loader, uint64_t step, vecq_batch *batch,
+                                const float **logits, vecq_error *err)
+{
+    vecq_run run = {.threads = e->threads};
+
+    VECQ_TRY(vecq_loader_next(loader, step, batch, err));
+    vecq_exec_bind(e->exec, e->input, vecq_batch_data(batch, e->ports.dtype, e->input->count, e->narrow));
+    VECQ_TRY(vecq_exec_run(e->exec, &run, err));
+    *logits = vecq_exec_data(e->exec, e->logits);
+    return VECQ_OK;
+}
+
 vecq_status vecq_evaluator_run(vecq_evaluator *e, vecq_loader *loader, vecq_progress_fn progress,
                                void *context, vecq_metrics *out, vecq_error *err)
 {
     uint64_t i, n = vecq_loader_batches(loader);
-    vecq_run run = {.threads = e->threads};
+    const float *logits;
     vecq_batch batch;
 
     memset(out, 0, sizeof *out);
     for (i = 0; i < n; i++) {
         if (progress != NULL && progress(context, "evaluating", "batches", i, n) != 0)
             return vecq_error_set(err, VECQ_ERR_CANCELLED, "interrupted");
-        VECQ_TRY(vecq_loader_next(loader, i, &batch, err));
-        vecq_exec_bind(e->exec, e->input,
-                       vecq_batch_data(&batch, e->ports.dtype, e->input->count, e->narrow));
-        VECQ_TRY(vecq_exec_run(e->exec, &run, err));
-        vecq_metrics_add(out, vecq_exec_data(e->exec, e->logits), batch.labels, batch.n, e->width);
+        VECQ_TRY(vecq_evaluator_step(e, loader, i, &batch, &logits, err));
+        vecq_metrics_add(out, logits, batch.labels, batch.n, e->width);
     }
     if (progress != NULL)
         progress(context, "evaluating", "batches", n, n);

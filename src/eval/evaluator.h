@@ -35,6 +35,10 @@ void vecq_evaluator_invalidate(vecq_evaluator *evaluator);
 vecq_status vecq_evaluator_run(vecq_evaluator *evaluator, vecq_loader *loader, vecq_progress_fn progress,
                                void *context, vecq_metrics *out, vecq_error *err);
 
+/* Runs the batch of one step of the loader; logits[batch->n][classes] are valid until the next run. */
+vecq_status vecq_evaluator_step(vecq_evaluator *evaluator, vecq_loader *loader, uint64_t step,
+                                vecq_batch *batch, const float **logits, vecq_error *err);
+
 size_t vecq_evaluator_classes(const vecq_evaluator *evaluator); /* width of the logits */
 const vecq_exec *vecq_evaluator_exec(const vecq_evaluator *evaluator);
 
