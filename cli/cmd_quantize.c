@@ -20,6 +20,11 @@ enum {
     OPTION_LAYER,
     OPTION_INCLUDE,
     OPTION_EXCLUDE,
+    OPTION_ACT_BITS,
+    OPTION_ACT_RULE,
+    OPTION_CALIB,
+    OPTION_CALIB_SAMPLES,
+    OPTION_SET,
     OPTION_EXTERNAL,
     OPTION_DRY_RUN,
     OPTION_STRICT,
@@ -51,6 +56,18 @@ static const cli_option options[] = {
      "or that of the node that\nuses it; later rules win; may be repeated"},
     {OPTION_INCLUDE, "include", "GLOB", "only weights that match; may be repeated"},
     {OPTION_EXCLUDE, "exclude", "GLOB", "not the weights that match; may be repeated"},
+    {OPTION_ACT_BITS, "act-bits", "K",
+     "quantize activations too, to K bits, 2 to 8: what Conv, Gemm,\nMatMul and recurrent layers read. Needs "
+     "--calib"},
+    {OPTION_CALIB, "calib", "SPEC",
+     "data whose training part activations are measured on:\nidx:DIR, cifar10:DIR, images:DIR or "
+     "text:PLACE"},
+    {OPTION_CALIB_SAMPLES, "calib-samples", "N", "samples to measure activations on (default 512)"},
+    {OPTION_ACT_RULE, "act-rule", "RULE",
+     "range of an activation: best (least squared error), moments\n(as in training), max (default best)"},
+    {OPTION_SET, "set", "KEY=VALUE",
+     "a setting of preprocessing for --calib, as in recipes:\ndata.mean, data.std, "
+     "quantize.act_exclude, ...\n(docs/recipes.md)"},
     {OPTION_EXTERNAL, "external-data", "WHEN",
      "put large tensors into FILE.data: auto (as in the input, or\nwhen the "
      "file would pass 2 GiB), yes, no (default auto)"},
@@ -80,6 +97,10 @@ typedef struct quantize_job {
     vecq_rule *rules;
     char **rule_texts; /* they hold the globs */
     size_t n_rules;
+    const char *calib;          /* data; NULL: activations stay float */
+    int any_act;                /* one of the options about activations was given */
+    vecq_recipe *recipe;        /* of the calibration */
+    vecq_calibrate_options act; /* bits 0: --act-bits was not given */
 } quantize_job;
 
 /* ---- options ---- */
@@ -152,6 +173,46 @@ static int quantize_rule(quantize_job *job, const char *text)
     return status;
 }
 
+static int quantize_set(quantize_job *job, const char *key, const char *value)
+{
+    char *text = key != NULL ? cli_format("%s=%s", key, value) : cli_strdup(value);
+    vecq_error err = VECQ_ERROR_INIT;
+    vecq_status status = vecq_recipe_set(job->recipe, text, &err);
+
+    free(text);
+    if (status == VECQ_OK)
+        return CLI_CONTINUE;
+    cli_error("%s", err.message);
+    return CLI_USAGE;
+}
+
+static int quantize_act_option(quantize_job *job, int id, const char *value)
+{
+    static const char *const rules[] = {"best", "moments", "max"};
+    uint64_t bits = 0;
+    size_t rule = 0;
+    int status;
+
+    job->any_act = 1;
+    switch (id) {
+    case OPTION_ACT_BITS:
+        status = cli_value_number(job->command, "act-bits", value, 2, 8, &bits);
+        job->act.bits = (unsigned)bits;
+        return status;
+    case OPTION_ACT_RULE:
+        status = cli_value_choice(job->command, "rule", value, rules, 3, &rule);
+        job->act.rule = (vecq_act_rule)rule;
+        return status;
+    case OPTION_CALIB_SAMPLES:
+        return cli_value_number(job->command, "calib-samples", value, 1, 1000000000, &job->act.samples);
+    case OPTION_CALIB:
+        job->calib = value;
+        return quantize_set(job, "data.train", value);
+    default:
+        return quantize_set(job, NULL, value);
+    }
+}
+
 static int quantize_list_methods(void)
 {
     size_t i;
@@ -202,6 +263,7 @@ static int quantize_flag(quantize_job *job, int id)
 static int quantize_option(void *context, int id, const char *value)
 {
     quantize_job *job = context;
+    int status;
 
     switch (id) {
     case 'o':
@@ -233,10 +295,17 @@ static int quantize_option(void *context, int id, const char *value)
     case OPTION_EXCLUDE:
         quantize_append(&job->exclude, &job->n_exclude, value);
         return CLI_CONTINUE;
+    case OPTION_ACT_BITS:
+    case OPTION_ACT_RULE:
+    case OPTION_CALIB:
+    case OPTION_CALIB_SAMPLES:
+    case OPTION_SET:
+        return quantize_act_option(job, id, value);
     case OPTION_EXTERNAL:
         return cli_value_external(job->command, value, &job->external);
     case 'j':
-        return cli_value_number(job->command, "threads", value, 0, 4096, &job->threads);
+        status = cli_value_number(job->command, "threads", value, 0, 4096, &job->threads);
+        return status == CLI_CONTINUE ? quantize_set(job, "threads", value) : status;
     case OPTION_CPU:
         return cli_value_cpu(job->command, value);
     default:
@@ -298,6 +367,10 @@ static int quantize_settle(const quantize_job *job, vecq_quantize_options *o)
     }
     if (status != CLI_CONTINUE)
         return status;
+    if (job->any_act && (job->act.bits == 0 || job->calib == NULL))
+        return cli_usage(job->command, job->act.bits == 0
+                                           ? "options about calibration without --act-bits: add it"
+                                           : "no data to measure activations on: add --calib SPEC");
     if (job->dry_run)
         return CLI_CONTINUE;
     if (job->output == NULL)
@@ -306,6 +379,24 @@ static int quantize_settle(const quantize_job *job, vecq_quantize_options *o)
 }
 
 /* ---- work ---- */
+
+static void quantize_json_activations(const quantize_job *job, cJSON *json, const vecq_calibration *c)
+{
+    static const char *const rules[] = {"best", "moments", "max"};
+    cJSON *settings, *rows;
+    size_t i;
+
+    if (c == NULL)
+        return;
+    settings = cli_json_object(json, "calibration");
+    cli_json_text(settings, "data", job->calib);
+    cli_json_integer(settings, "samples", vecq_calibration_samples(c));
+    cli_json_integer(settings, "bits", job->act.bits);
+    cli_json_text(settings, "rule", rules[job->act.rule]);
+    rows = cli_json_array(json, "activations");
+    for (i = 0; i < vecq_calibration_count(c); i++)
+        cli_report_json_activation(cli_json_append(rows), vecq_calibration_at(c, i));
+}
 
 static void quantize_json(const quantize_job *job, const vecq_quantize_options *o, const vecq_report *report,
                           const vecq_save_result *saved, FILE *out)
@@ -325,6 +416,7 @@ static void quantize_json(const quantize_job *job, const vecq_quantize_options *
     cli_json_bool(settings, "inline", o->inline_bodies);
     cli_json_bool(settings, "biases", o->biases);
     cli_report_json(json, report, job->dry_run ? CLI_REPORT_PLAN : CLI_REPORT_QUANTIZED, saved);
+    quantize_json_activations(job, json, o->calibration);
     cli_json_print(json, out);
 }
 
@@ -374,6 +466,8 @@ static int quantize_plan(const quantize_job *job, const vecq_quantize_options *o
         quantize_json(job, o, report, NULL, stdout);
     else if (!job->quiet)
         cli_report_print_plan(stdout, report, o->format);
+    if (!job->json && !job->quiet && o->calibration != NULL)
+        cli_report_print_activations(stdout, o->calibration);
     left = report->n_selected_float;
     status = quantize_check_globs(job, report);
     vecq_report_free(report);
@@ -423,14 +517,37 @@ static int quantize_write(const quantize_job *job, vecq_quantize_options *o, vec
         quantize_json(job, o, report, &saved, out);
     else if (!job->quiet)
         cli_report_print(out, report, &saved, o->format);
+    if (!job->json && !job->quiet && o->calibration != NULL)
+        cli_report_print_activations(out, o->calibration);
     vecq_report_free(report);
     return cli_finish_output(out, CLI_DONE);
+}
+
+static int quantize_calibrate(const quantize_job *job, vecq_model *model, vecq_calibration **out)
+{
+    vecq_calibrate_options o = job->act;
+    vecq_error err = VECQ_ERROR_INIT;
+    cli_progress progress;
+    vecq_status status;
+
+    cli_progress_begin(&progress, job->quiet);
+    cli_interrupt_defer();
+    o.progress = cli_progress_report;
+    o.progress_context = &progress;
+    status = vecq_model_calibrate(model, job->recipe, &o, out, &err);
+    cli_progress_end(&progress);
+    if (status == VECQ_OK)
+        return CLI_CONTINUE;
+    cli_error("%s", err.message[0] != '\0' ? err.message : vecq_status_name(status));
+    cli_interrupt_reraise();
+    return CLI_FAILED;
 }
 
 static int quantize_run_job(const quantize_job *job)
 {
     vecq_error err = VECQ_ERROR_INIT;
     vecq_quantize_options o;
+    vecq_calibration *calibration = NULL;
     vecq_model *model = NULL;
     int status = quantize_settle(job, &o);
 
@@ -438,13 +555,20 @@ static int quantize_run_job(const quantize_job *job)
         return status;
     if (vecq_model_load(job->input, &model, &err) != VECQ_OK)
         return cli_failed(job->input, &err);
-    status = job->dry_run ? quantize_plan(job, &o, model) : quantize_write(job, &o, model);
+    if (job->calib != NULL)
+        status = quantize_calibrate(job, model, &calibration);
+    if (status == CLI_CONTINUE) {
+        o.calibration = calibration;
+        status = job->dry_run ? quantize_plan(job, &o, model) : quantize_write(job, &o, model);
+    }
+    vecq_calibration_free(calibration);
     vecq_model_close(model);
     return status;
 }
 
 static int quantize_run(const cli_command *self, int argc, char **argv)
 {
+    vecq_error err = VECQ_ERROR_INIT;
     quantize_job job;
     size_t n_operands = 0, i;
     int status;
@@ -452,6 +576,10 @@ static int quantize_run(const cli_command *self, int argc, char **argv)
     memset(&job, 0, sizeof job);
     job.command = self;
     job.external = -1;
+    vecq_calibrate_options_default(&job.act);
+    job.act.bits = 0;
+    if (vecq_recipe_create(&job.recipe, &err) != VECQ_OK)
+        return cli_failed("recipe", &err);
     status = cli_parse(self, argc, argv, quantize_option, &job, &job.input, 1, &n_operands);
     if (status == CLI_CONTINUE && n_operands == 0)
         status = cli_usage(self, "no model: name an ONNX file, or '-' for standard input");
@@ -463,6 +591,7 @@ static int quantize_run(const cli_command *self, int argc, char **argv)
     free(job.rules);
     free(job.include);
     free(job.exclude);
+    vecq_recipe_free(job.recipe);
     return status;
 }
 

@@ -350,3 +350,57 @@ void cli_report_print_plan(FILE *out, const vecq_report *report, vecq_format for
         fprintf(out, "left as is    %zu selected weight%s, see above\n", report->n_selected_float,
                 report_plural(report->n_selected_float));
 }
+
+/* ---- activations ---- */
+
+void cli_report_json_activation(cJSON *object, const vecq_activation_info *a)
+{
+    cli_json_text(object, "name", a->name);
+    cli_json_text(object, "node", a->node);
+    cli_json_text(object, "op", a->op_type);
+    cli_json_bool(object, "output", a->is_output);
+    cli_json_integer(object, "uses", a->n_uses);
+    cli_json_integer(object, "bits", a->bits);
+    cli_json_bool(object, "unsigned", a->is_unsigned);
+    cli_json_number(object, "scale", (double)a->scale);
+    cli_json_number(object, "min", a->min);
+    cli_json_number(object, "max", a->max);
+    cli_json_number(object, "zeros", a->zeros);
+    cli_json_number(object, "clipped", a->clipped);
+    cli_json_number(object, "sqnr_db", a->sqnr_db);
+}
+
+static void report_activation_row(cli_table *table, const vecq_activation_info *a)
+{
+    cli_table_text(table, a->name);
+    cli_table_text(table, a->op_type);
+    if (a->scale > 0)
+        cli_table_format(table, "%sint%u", a->is_unsigned ? "u" : "", a->bits);
+    else
+        cli_table_text(table, "stays float");
+    cli_table_format(table, "%.4g", (double)a->scale);
+    cli_table_format(table, "%.4g", a->min);
+    cli_table_format(table, "%.4g", a->max);
+    cli_table_format(table, "%.1f", 100 * a->zeros);
+    cli_table_format(table, "%.3f", 100 * a->clipped);
+    cli_table_number(table, "%.1f", a->sqnr_db);
+}
+
+void cli_report_print_activations(FILE *out, const vecq_calibration *calibration)
+{
+    static const cli_column columns[] = {
+        {"activation", 'l', 1, 0}, {"for", 'l', 0, 5},       {"type", 'l', 0, 0},
+        {"scale", 'r', 0, 0},      {"min", 'r', 0, 3},       {"max", 'r', 0, 3},
+        {"zeros %", 'r', 0, 4},    {"clipped %", 'r', 0, 2}, {"SQNR dB", 'r', 0, 0},
+    };
+    cli_table *table = cli_table_new(columns, sizeof columns / sizeof *columns);
+    size_t n = vecq_calibration_count(calibration), i;
+
+    fputc('\n', out);
+    for (i = 0; i < n; i++)
+        report_activation_row(table, vecq_calibration_at(calibration, i));
+    cli_table_print(table, out, cli_terminal_width(out));
+    cli_table_free(table);
+    fprintf(out, "\nactivations   %zu, measured on %" PRIu64 " samples\n", n,
+            vecq_calibration_samples(calibration));
+}

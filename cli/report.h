@@ -28,6 +28,10 @@ void cli_report_print(FILE *out, const vecq_report *report, const vecq_save_resu
 /* Every weight, what will happen to it, why not. */
 void cli_report_print_plan(FILE *out, const vecq_report *report, vecq_format format);
 
+/* Scales of activations, and what they cost. */
+void cli_report_print_activations(FILE *out, const vecq_calibration *calibration);
+void cli_report_json_activation(cJSON *object, const vecq_activation_info *a);
+
 /* J_o that Gaussian weights would have with the lambda mode and width of w; NaN when that is unknown. */
 double cli_expected_orientation(const char *method, vecq_lambda_mode mode, unsigned bits);
 /* "4 bits, channel, search" of a weight that is or will be quantized. */

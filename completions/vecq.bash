@@ -6,7 +6,8 @@ _vecq_options()
     case $1 in
     quantize)
         echo "-o --output -b --bits -m --method -g --granularity --lambda --format --inline --biases --preset
-              --layer --include --exclude --external-data --dry-run --strict --json -j --threads --cpu
+              --layer --include --exclude --act-bits --calib --calib-samples --act-rule --set
+              --external-data --dry-run --strict --json -j --threads --cpu
               -q --quiet -h --help" ;;
     unpack)
         echo "-o --output --external-data --json --cpu -q --quiet -h --help" ;;
@@ -21,7 +22,7 @@ _vecq_options()
         echo "-o --output --model --network --data --test -b --bits --act-bits --epochs --set --resume
               --checkpoint --log --keys --networks --profile -j --threads --json --cpu -q --quiet -h --help" ;;
     eval)
-        echo "--data --split --set -j --threads --json --cpu -q --quiet -h --help" ;;
+        echo "--data --split --set --against --top --per-class --confusion --confusion-csv --batch --backend -j --threads --json --cpu -q --quiet -h --help" ;;
     esac
 }
 
@@ -39,9 +40,11 @@ _vecq_values()
     --cpu) echo ref avx2 avxvnni avx512 avx512vnni neon ;;
     --act-bits) echo 1 2 3 4 5 6 7 8 ;;
     --network) vecq train --networks 2>/dev/null | while read -r name _; do echo "$name"; done ;;
-    --data|--test) echo idx: cifar10: images: text: ;;
+    --act-rule) echo best moments max ;;
+    --backend) echo auto onednn ref ;;
+    --data|--test|--calib) echo idx: cifar10: images: text: ;;
     --split) echo test validation train ;;
-    --epochs|--set|-j|--threads|--layer|--include|--exclude|--gaussian|--laplace|--student|--samples|--seed) ;;
+    --epochs|--set|--calib-samples|--top|--batch|-j|--threads|--layer|--include|--exclude|--gaussian|--laplace|--student|--samples|--seed) ;;
     *) return 1 ;;
     esac
 }

@@ -34,6 +34,44 @@ VECQ_API vecq_status vecq_model_load_memory(const void *bytes, size_t n_bytes, c
                                             const char *folder, vecq_model **out, vecq_error *err);
 VECQ_API void vecq_model_close(vecq_model *model); /* NULL is fine */
 
+/* ---- activations ---- */
+
+/* How the scale of an activation follows from its values over calibration data. With `high` the largest
+ * integer, scale = range / high (docs/methods/activations.md). */
+typedef enum vecq_act_rule {
+    VECQ_ACT_BEST = 0, /* the range with the least squared error */
+    VECQ_ACT_MOMENTS,  /* that of training: min(max|x|, c_k E[x^2] / E|x|) */
+    VECQ_ACT_MAX       /* max|x| */
+} vecq_act_rule;
+
+/* A value of the model that gets a QuantizeLinear and a DequantizeLinear. */
+typedef struct vecq_activation_info {
+    const char *name;    /* of the value */
+    const char *node;    /* the first node that reads the quantized value; the one that makes an output */
+    const char *op_type; /* of that node */
+    int is_output;       /* the output of a recurrent layer, for all its readers; else for operators with
+                            weights only */
+    unsigned n_uses;     /* readers of the quantized value */
+    unsigned bits;
+    int is_unsigned; /* integers from 0 on: it was never negative */
+    float scale;     /* 0: nothing but zeros came, and it stays as it is */
+    double min, max; /* over the calibration data, and 0 */
+    double zeros;    /* share that is 0 */
+    double clipped;  /* share beyond the ends of the grid */
+    double sqnr_db;  /* over the calibration data; NaN when it stays as it is */
+} vecq_activation_info;
+
+/* Scales of a model's activations; made by vecq_model_calibrate() (vecq/train.h). It refers to the model,
+ * which must stay open while a calibration of it is used. */
+typedef struct vecq_calibration vecq_calibration;
+
+VECQ_API void vecq_calibration_free(vecq_calibration *calibration); /* NULL is fine */
+VECQ_API size_t vecq_calibration_count(const vecq_calibration *calibration);
+/* In document order; NULL out of range. */
+VECQ_API const vecq_activation_info *vecq_calibration_at(const vecq_calibration *calibration, size_t index);
+/* Samples that it was made from. */
+VECQ_API uint64_t vecq_calibration_samples(const vecq_calibration *calibration);
+
 /* ---- quantizing ---- */
 
 typedef enum vecq_granularity {
@@ -86,6 +124,9 @@ typedef struct vecq_quantize_options {
     size_t n_exclude;
     const vecq_rule *rules;
     size_t n_rules;
+    /* NULL; scales of the activations: the file gets QuantizeLinear and DequantizeLinear at them. It needs no
+     * weight to be quantized then. Opset 10 or later, float32 activations, else VECQ_ERR_UNSUPPORTED. */
+    const vecq_calibration *calibration;
     unsigned threads;          /* 0: all processors */
     const char *scratch;       /* folder for temporary bulk data; NULL: $TMPDIR or /tmp */
     vecq_progress_fn progress; /* NULL */

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vecq/model.h"
 #include "vecq/status.h"
 
 #ifdef __cplusplus
@@ -113,25 +114,91 @@ typedef struct vecq_train_result {
 VECQ_API vecq_status vecq_train(const vecq_recipe *recipe, const vecq_train_options *options,
                                 vecq_train_result *out, vecq_error *err);
 
+/* ---- calibration ---- */
+
+typedef struct vecq_calibrate_options {
+    size_t size;               /* sizeof(vecq_calibrate_options) */
+    unsigned bits;             /* 8; of an activation, 2 to 8 */
+    vecq_act_rule rule;        /* VECQ_ACT_BEST */
+    uint64_t samples;          /* 512; at most so many are used, whole batches of train.eval_batch (32) */
+    vecq_progress_fn progress; /* NULL */
+    void *progress_context;
+} vecq_calibrate_options;
+
+VECQ_API void vecq_calibrate_options_default(vecq_calibrate_options *options);
+
+/*
+ * Runs a loaded model, float or with packed weights, over samples of the training part of the data that the
+ * recipe names (data.train, model.input, preprocessing; what the model remembers of its data holds where the
+ * recipe gives nothing), drawn by its seed, and chooses a scale for every activation that an operator with
+ * weights reads (quantize.act_include, act_exclude: those only). The model is not changed: give the result to
+ * vecq_model_quantize(). Memory: 128 KiB an activation beside what running a batch needs. The same data and
+ * settings give the same scales for any number of threads, up to what the backend's arithmetic depends on.
+ */
+VECQ_API vecq_status vecq_model_calibrate(vecq_model *model, const vecq_recipe *recipe,
+                                          const vecq_calibrate_options *options, vecq_calibration **out,
+                                          vecq_error *err);
+
 /* ---- evaluation ---- */
+
+typedef enum vecq_eval_split {
+    VECQ_EVAL_TRAIN = 0,  /* training part */
+    VECQ_EVAL_VALIDATION, /* held back (data.holdout), or that of the layout */
+    VECQ_EVAL_TEST
+} vecq_eval_split;
+
+typedef struct vecq_eval_options {
+    size_t size;               /* sizeof(vecq_eval_options) */
+    vecq_eval_split split;     /* VECQ_EVAL_TEST */
+    const unsigned *top;       /* ranks to count (1: the answer), at most 16 */
+    size_t n_top;              /* 0 */
+    int confusion;             /* 0; count answers by class: at most 4096 classes */
+    const char *against;       /* NULL; another model file, run over the same samples */
+    vecq_progress_fn progress; /* NULL */
+    void *progress_context;
+} vecq_eval_options;
+
+VECQ_API void vecq_eval_options_default(vecq_eval_options *options);
+
+/* How the model agrees with options.against. Samples for which a logit of either is not finite are left out
+ * of everything but n_bad. */
+typedef struct vecq_eval_against {
+    double accuracy, loss; /* of the other model */
+    uint64_t n_bad;        /* its samples with logits that are not finite */
+    uint64_t samples;      /* that were compared */
+    double same;           /* share of samples with the same answer */
+    uint64_t both_right, only_this_right, only_other_right, none_right;
+    double p_value; /* McNemar's exact test: how likely equally good models differ so much in accuracy */
+    double mean_difference, largest_difference; /* of logits, absolute */
+    double sqnr_db; /* the other's logits over the differences; infinite when there are none */
+} vecq_eval_against;
 
 typedef struct vecq_eval_result {
     uint64_t samples;
     double accuracy, top5, loss; /* top5: NaN with five classes or less */
-    uint64_t n_bad;              /* samples with logits that are not finite */
+    uint64_t n_bad;              /* samples with logits that are not finite: wrong, and not in loss */
     double seconds;
-    size_t classes;
-    int undivided; /* the data has no test part of its own: all of it was used */
+    size_t classes; /* logits of the model */
+    int undivided;  /* the data has no test part of its own: all of it was used */
+    size_t n_top;
+    const double *top;         /* [n_top] shares of samples: fewer than options.top[i] logits are larger */
+    size_t n_answers;          /* classes of an answer: `classes`, 2 for one logit */
+    const uint64_t *confusion; /* [label][answer], n_answers x n_answers, without n_bad; NULL: not counted */
+    const char *const *class_names;   /* [n_class_names] those of the data; entries may be "" */
+    size_t n_class_names;             /* 0: they have no names */
+    const vecq_eval_against *against; /* NULL without options.against */
 } vecq_eval_result;
 
+VECQ_API void vecq_eval_result_free(vecq_eval_result *result); /* NULL is fine */
+
 /*
- * Runs the model file over the test data (split 0: training part, 1: held back, 2: test) that the recipe
- * names (data.test or data.train, model.input, model.output, preprocessing). A model written by vecq_train()
- * remembers its preprocessing; settings given in the recipe win.
+ * Runs the model file over the data that the recipe names (data.test or data.train, model.input,
+ * model.output, preprocessing). A model written by vecq_train() remembers its preprocessing; settings given
+ * in the recipe win. So for options->against, which may have other preprocessing of its own. Options NULL:
+ * the defaults.
  */
-VECQ_API vecq_status vecq_evaluate(const char *model, const vecq_recipe *recipe, int split,
-                                   vecq_progress_fn progress, void *context, vecq_eval_result *out,
-                                   vecq_error *err);
+VECQ_API vecq_status vecq_evaluate(const char *model, const vecq_recipe *recipe,
+                                   const vecq_eval_options *options, vecq_eval_result **out, vecq_error *err);
 
 #ifdef __cplusplus
 }

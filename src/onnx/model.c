@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "graph/plan.h"
 #include "graph/quantize.h"
+#include "onnx/calibration.h"
 #include "onnx/document.h"
 #include "onnx/pack.h"
 #include "onnx/report.h"
@@ -214,20 +215,31 @@ static vecq_status check_plan(const vecq_plan *plan, const vecq_quantize_options
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
                               "this format cannot hold %zu of %zu selected weights; first '%s': %s",
                               n_refused, n_left + n_done, first->value->name, first->reason);
-    if (n_left > 0 && (options->strict || n_done == 0))
+    if (n_left > 0 && (options->strict || (n_done == 0 && options->calibration == NULL)))
         return vecq_error_set(
             err, VECQ_ERR_UNSUPPORTED, "%s%zu of %zu selected weights would stay float; first '%s': %s",
             options->strict ? "strict: " : "", n_left, n_left + n_done, first->value->name, first->reason);
-    if (n_done == 0)
+    if (n_done == 0 && options->calibration == NULL)
         return vecq_error_set(
             err, VECQ_ERR_UNSUPPORTED,
             "no weight to quantize: %zu float constants, none of them selected (see --dry-run)", plan->n);
     return VECQ_OK;
 }
 
+static int has_work(const vecq_plan *plan)
+{
+    size_t i;
+
+    for (i = 0; i < plan->n; i++)
+        if (plan->items[i].is_selected && plan->items[i].reason == NULL)
+            return 1;
+    return 0;
+}
+
 static vecq_status quantize(vecq_model *model, vecq_plan *plan, const vecq_quantize_options *options,
                             vecq_error *err)
 {
+    int any = has_work(plan); /* activations alone leave what the file says about its weights */
     vecq_span bytes;
 
     VECQ_TRY(check_plan(plan, options, err));
@@ -235,7 +247,9 @@ static vecq_status quantize(vecq_model *model, vecq_plan *plan, const vecq_quant
     VECQ_TRY(vecq_quantize_plan(plan, options, model->spool, err));
     VECQ_TRY(vecq_spool_map(model->spool, &bytes, err));
     VECQ_TRY(vecq_edit_begin(&model->edit, &model->doc, err));
-    return vecq_pack_document(&model->edit, plan, options, bytes);
+    if (options->calibration != NULL)
+        VECQ_TRY(vecq_trained_activations(&model->edit, options->calibration->sites));
+    return any ? vecq_pack_document(&model->edit, plan, options, bytes) : vecq_edit_finish(&model->edit);
 }
 
 static vecq_status quantize_report(vecq_model *model, const vecq_quantize_options *options, vecq_report **out,
@@ -247,6 +261,8 @@ static vecq_status quantize_report(vecq_model *model, const vecq_quantize_option
 
     VECQ_TRY(check_unchanged(model, err));
     VECQ_TRY(check_options(options, err));
+    if (options->calibration != NULL && options->calibration->model != model)
+        return vecq_error_set(err, VECQ_ERR_USAGE, "the calibration is of another model");
     VECQ_TRY(vecq_plan_make(&model->doc.ir, options, &plan, err));
     model->state = MODEL_BROKEN;
     status = quantize(model, &plan, options, err);

@@ -5,117 +5,263 @@
 
 #include "base/clock.h"
 #include "base/status.h"
-#include "train/preprocessing.h"
+#include "eval/tally.h"
+#include "train/subject.h"
 #include "train/training.h"
 
-typedef struct evaluation {
-    vecq_recipe recipe;
+/* A model and the data as it takes them. */
+typedef struct runner {
+    vecq_subject subject;
     vecq_model *model;
-    vecq_ports ports;
-    vecq_dataset *data;
     vecq_loader *loader;
     vecq_evaluator *evaluator;
-    vecq_arena arena; /* of the vocabulary */
-    const char **vocabulary;
-    size_t n_vocabulary;
+    vecq_metrics metrics;
+} runner;
+
+typedef struct evaluation {
+    const vecq_eval_options *options;
+    runner first, other; /* other.model NULL: alone */
+    vecq_tally tally;
+    vecq_agreement agreement;
 } evaluation;
 
-static void evaluation_close(evaluation *e)
+/* A result and what it points to. */
+typedef struct eval_box {
+    vecq_eval_result result; /* first: callers have its address */
+    vecq_eval_against against;
+    vecq_arena arena;
+} eval_box;
+
+static void runner_close(runner *r)
 {
-    vecq_evaluator_destroy(e->evaluator);
-    vecq_loader_destroy(e->loader);
-    vecq_dataset_close(e->data);
-    vecq_model_close(e->model);
-    vecq_arena_clear(&e->arena);
-    vecq_recipe_clear(&e->recipe);
+    vecq_evaluator_destroy(r->evaluator);
+    vecq_loader_destroy(r->loader);
+    vecq_subject_close(&r->subject);
+    vecq_model_close(r->model);
 }
 
-/* Messages about the model begin with its file, those about data with theirs. */
-static vecq_status of_model(const char *path, vecq_status status, vecq_error *err)
+static vecq_status runner_open(runner *r, const char *path, const vecq_recipe *recipe, vecq_eval_split split,
+                               vecq_error *err)
 {
-    if (status != VECQ_OK && err != NULL)
-        vecq_error_prefix(err, "%s", path);
-    return status;
-}
-
-static vecq_status open_data(evaluation *e, const char *path, int split, vecq_error *err)
-{
-    const vecq_recipe *r = &e->recipe;
-    const char *spec = split == 2 && r->data.test != NULL ? r->data.test : r->data.train;
-    double mean[VECQ_DATA_CHANNELS_MAX], std[VECQ_DATA_CHANNELS_MAX];
-    const vecq_dataset_info *info;
-    vecq_dataset_options options;
-
-    if (spec == NULL)
-        spec = r->data.test;
-    if (spec == NULL)
-        return vecq_error_set(err, VECQ_ERR_VALUE, "there are no data: give --data KIND:PLACE");
-    vecq_training_data_options(r, &e->ports, &options);
-    options.split = split == 0 ? VECQ_SPLIT_TRAIN : split == 1 ? VECQ_SPLIT_VALIDATION : VECQ_SPLIT_TEST;
-    if (e->n_vocabulary > 0) {
-        options.vocabulary = e->vocabulary;
-        options.n_vocabulary = e->n_vocabulary;
-    }
-    VECQ_TRY(vecq_dataset_open(spec, &options, &e->data, err));
-    info = vecq_dataset_describe(e->data);
-    VECQ_TRY(of_model(path, vecq_ports_fit(&e->ports, info, err), err));
-    memset(mean, 0, sizeof mean);
-    memset(std, 0, sizeof std);
-    if (info->kind == VECQ_DATASET_IMAGES)
-        VECQ_TRY(vecq_training_normalisation(r, info, info->channels, mean, std, err));
-    return vecq_training_eval_loader(r, &e->ports, e->data, mean, std, &e->loader, err);
-}
-
-static vecq_status prepare(evaluation *e, const char *path, const vecq_recipe *recipe, int split,
-                           vecq_error *err)
-{
+    static const vecq_split splits[] = {VECQ_SPLIT_TRAIN, VECQ_SPLIT_VALIDATION, VECQ_SPLIT_TEST};
+    vecq_subject *s = &r->subject;
     const vecq_backend *backends[4];
     vecq_lower_options lower = {.is_frozen = 1, .keep_packed = 1};
     vecq_evaluator_options options = {
-        .ports = &e->ports, .lower = &lower, .backends = backends, .threads = recipe->threads};
+        .ports = &s->ports, .lower = &lower, .backends = backends, .threads = recipe->threads};
 
-    VECQ_TRY(vecq_model_load(path, &e->model, err));
-    VECQ_TRY(of_model(path,
-                      vecq_preprocessing_merge(e->model, recipe, &e->arena, &e->recipe, &e->vocabulary,
-                                               &e->n_vocabulary, err),
-                      err));
-    VECQ_TRY(of_model(path,
-                      vecq_ports_find(&vecq_model_document(e->model)->ir, e->recipe.model.input,
-                                      e->recipe.model.output, &e->ports, err),
-                      err));
-    VECQ_TRY(open_data(e, path, split, err));
-    VECQ_TRY(vecq_training_backends(&e->recipe, backends, &options.n_backends, err));
-    options.batch = e->recipe.train.eval_batch;
-    options.classes = vecq_dataset_describe(e->data)->n_classes;
-    return of_model(
-        path, vecq_evaluator_create(&vecq_model_document(e->model)->ir, &options, &e->evaluator, err), err);
+    VECQ_TRY(vecq_model_load(path, &r->model, err));
+    VECQ_TRY(vecq_subject_open(s, r->model, path, recipe, err));
+    VECQ_TRY(vecq_subject_open_data(s, splits[split], err));
+    VECQ_TRY(vecq_training_eval_loader(&s->recipe, &s->ports, s->data, s->mean, s->std, &r->loader, err));
+    VECQ_TRY(vecq_training_backends(&s->recipe, backends, &options.n_backends, err));
+    options.batch = s->recipe.train.eval_batch;
+    options.classes = vecq_dataset_describe(s->data)->n_classes;
+    return vecq_subject_blame(s, vecq_evaluator_create(s->ir, &options, &r->evaluator, err), err);
 }
 
-vecq_status vecq_evaluate(const char *model, const vecq_recipe *recipe, int split, vecq_progress_fn progress,
-                          void *context, vecq_eval_result *out, vecq_error *err)
+static vecq_status prepare(evaluation *e, const char *path, const vecq_recipe *recipe, vecq_error *err)
 {
-    evaluation e;
-    vecq_metrics metrics;
+    const vecq_eval_options *o = e->options;
+    size_t width, other;
+
+    VECQ_TRY(runner_open(&e->first, path, recipe, o->split, err));
+    width = vecq_evaluator_classes(e->first.evaluator);
+    VECQ_TRY(vecq_tally_create(&e->tally, width, o->confusion, err));
+    e->tally.n_top = o->n_top;
+    memcpy(e->tally.top, o->top != NULL ? o->top : e->tally.top, o->n_top * sizeof *o->top);
+    if (o->against == NULL)
+        return VECQ_OK;
+    VECQ_TRY(runner_open(&e->other, o->against, recipe, o->split, err));
+    other = vecq_evaluator_classes(e->other.evaluator);
+    if (width != other)
+        return vecq_error_set(err, VECQ_ERR_VALUE, "%s: has %zu logits, %s has %zu", o->against, other, path,
+                              width);
+    return VECQ_OK;
+}
+
+static vecq_status step(evaluation *e, uint64_t i, vecq_error *err)
+{
+    size_t width = vecq_evaluator_classes(e->first.evaluator);
+    const float *logits, *others;
+    vecq_batch batch, other;
+
+    VECQ_TRY(vecq_evaluator_step(e->first.evaluator, e->first.loader, i, &batch, &logits, err));
+    vecq_metrics_add(&e->first.metrics, logits, batch.labels, batch.n, width);
+    vecq_tally_add(&e->tally, logits, batch.labels, batch.n, width);
+    if (e->other.evaluator == NULL)
+        return VECQ_OK;
+    VECQ_TRY(vecq_evaluator_step(e->other.evaluator, e->other.loader, i, &other, &others, err));
+    vecq_metrics_add(&e->other.metrics, others, other.labels, other.n, width);
+    vecq_agreement_add(&e->agreement, logits, others, batch.labels, batch.n, width);
+    return VECQ_OK;
+}
+
+static vecq_status run(evaluation *e, vecq_error *err)
+{
+    uint64_t i, n = vecq_loader_batches(e->first.loader);
+    const vecq_eval_options *o = e->options;
+
+    for (i = 0; i < n; i++) {
+        if (o->progress != NULL && o->progress(o->progress_context, "evaluating", "batches", i, n) != 0)
+            return vecq_error_set(err, VECQ_ERR_CANCELLED, "interrupted");
+        VECQ_TRY(step(e, i, err));
+    }
+    if (o->progress != NULL)
+        o->progress(o->progress_context, "evaluating", "batches", n, n);
+    return VECQ_OK;
+}
+
+/* ---- results ---- */
+
+static void *keep(vecq_arena *arena, const void *data, size_t n, size_t size)
+{
+    void *copy = vecq_arena_alloc(arena, n, size);
+
+    if (copy != NULL && n > 0)
+        memcpy(copy, data, n * size);
+    return copy;
+}
+
+static vecq_status fill_names(eval_box *box, const vecq_dataset_info *info, vecq_error *err)
+{
+    const char **names;
+    size_t i;
+
+    if (info->class_names == NULL)
+        return VECQ_OK;
+    names = vecq_arena_alloc(&box->arena, info->n_classes, sizeof *names);
+    for (i = 0; names != NULL && i < info->n_classes; i++) {
+        names[i] = vecq_arena_string(&box->arena, info->class_names[i], strlen(info->class_names[i]));
+        if (names[i] == NULL)
+            names = NULL;
+    }
+    if (names == NULL)
+        return vecq_error_memory(err, info->n_classes * sizeof *names);
+    box->result.class_names = names;
+    box->result.n_class_names = info->n_classes;
+    return VECQ_OK;
+}
+
+static void fill_against(const evaluation *e, vecq_eval_against *out)
+{
+    const vecq_agreement *a = &e->agreement;
+
+    out->accuracy = vecq_metrics_accuracy(&e->other.metrics);
+    out->loss = vecq_metrics_loss(&e->other.metrics);
+    out->n_bad = e->other.metrics.n_bad;
+    out->samples = a->n;
+    out->same = a->n > 0 ? (double)a->same / (double)a->n : NAN;
+    out->both_right = a->both_right;
+    out->only_this_right = a->first_right;
+    out->only_other_right = a->second_right;
+    out->none_right = a->none_right;
+    out->p_value = vecq_agreement_p(a);
+    out->mean_difference = a->values > 0 ? a->sum_abs / (double)a->values : NAN;
+    out->largest_difference = a->values > 0 ? a->max_abs : NAN;
+    out->sqnr_db = a->values > 0 ? 10 * log10(a->second_squares / a->sum_squares) : NAN;
+}
+
+static vecq_status fill(const evaluation *e, eval_box *box, vecq_error *err)
+{
+    const vecq_metrics *m = &e->first.metrics;
+    const vecq_dataset_info *info = vecq_dataset_describe(e->first.subject.data);
+    vecq_eval_result *out = &box->result;
+    size_t i, n = e->tally.classes;
+    double *top = vecq_arena_alloc(&box->arena, e->tally.n_top, sizeof *top);
+
+    if (top == NULL)
+        return vecq_error_memory(err, e->tally.n_top * sizeof *top);
+    for (i = 0; i < e->tally.n_top; i++)
+        top[i] = m->n > 0 ? (double)e->tally.hits[i] / (double)m->n : 0;
+    out->samples = m->n;
+    out->accuracy = vecq_metrics_accuracy(m);
+    out->classes = vecq_evaluator_classes(e->first.evaluator);
+    out->top5 = out->classes > 5 ? vecq_metrics_top5(m) : NAN;
+    out->loss = vecq_metrics_loss(m);
+    out->n_bad = m->n_bad;
+    out->undivided = info->undivided;
+    out->n_top = e->tally.n_top;
+    out->top = top;
+    out->n_answers = n;
+    if (e->tally.confusion != NULL) {
+        out->confusion = keep(&box->arena, e->tally.confusion, n * n, sizeof *out->confusion);
+        if (out->confusion == NULL)
+            return vecq_error_memory(err, n * n * sizeof *out->confusion);
+    }
+    if (e->options->against != NULL) {
+        fill_against(e, &box->against);
+        out->against = &box->against;
+    }
+    return fill_names(box, info, err);
+}
+
+void vecq_eval_result_free(vecq_eval_result *result)
+{
+    eval_box *box = (eval_box *)result;
+
+    if (box == NULL)
+        return;
+    vecq_arena_clear(&box->arena);
+    vecq_free(box);
+}
+
+void vecq_eval_options_default(vecq_eval_options *options)
+{
+    memset(options, 0, sizeof *options);
+    options->size = sizeof *options;
+    options->split = VECQ_EVAL_TEST;
+}
+
+static vecq_status check_options(const vecq_eval_options *o, vecq_error *err)
+{
+    size_t i;
+
+    if (o->size != sizeof *o)
+        return vecq_error_set(err, VECQ_ERR_USAGE, "vecq_eval_options of another version of the library");
+    if ((unsigned)o->split > VECQ_EVAL_TEST || o->n_top > VECQ_TALLY_TOP_MAX)
+        return vecq_error_set(err, VECQ_ERR_USAGE, "an evaluation option is out of range");
+    for (i = 0; i < o->n_top; i++)
+        if (o->top[i] == 0)
+            return vecq_error_set(err, VECQ_ERR_USAGE, "ranks begin with 1");
+    return VECQ_OK;
+}
+
+static vecq_status evaluate(evaluation *e, const char *model, const vecq_recipe *recipe, eval_box *box,
+                            vecq_error *err)
+{
     double start;
+
+    VECQ_TRY(prepare(e, model, recipe, err));
+    start = vecq_clock_seconds();
+    VECQ_TRY(run(e, err));
+    box->result.seconds = vecq_clock_seconds() - start;
+    return fill(e, box, err);
+}
+
+vecq_status vecq_evaluate(const char *model, const vecq_recipe *recipe, const vecq_eval_options *options,
+                          vecq_eval_result **out, vecq_error *err)
+{
+    vecq_eval_options defaults;
+    evaluation e;
+    eval_box *box;
     vecq_status status;
 
+    *out = NULL;
+    vecq_eval_options_default(&defaults);
     memset(&e, 0, sizeof e);
-    memset(out, 0, sizeof *out);
-    status = prepare(&e, model, recipe, split, err);
-    if (status == VECQ_OK) {
-        start = vecq_clock_seconds();
-        status = vecq_evaluator_run(e.evaluator, e.loader, progress, context, &metrics, err);
-        out->seconds = vecq_clock_seconds() - start;
-    }
-    if (status == VECQ_OK) {
-        out->samples = metrics.n;
-        out->accuracy = vecq_metrics_accuracy(&metrics);
-        out->classes = vecq_evaluator_classes(e.evaluator);
-        out->top5 = out->classes > 5 ? vecq_metrics_top5(&metrics) : NAN;
-        out->loss = vecq_metrics_loss(&metrics);
-        out->n_bad = metrics.n_bad;
-        out->undivided = vecq_dataset_describe(e.data)->undivided;
-    }
-    evaluation_close(&e);
+    e.options = options != NULL ? options : &defaults;
+    VECQ_TRY(check_options(e.options, err));
+    box = vecq_calloc(1, sizeof *box);
+    if (box == NULL)
+        return vecq_error_memory(err, sizeof *box);
+    status = evaluate(&e, model, recipe, box, err);
+    runner_close(&e.first);
+    runner_close(&e.other);
+    vecq_tally_clear(&e.tally);
+    if (status == VECQ_OK)
+        *out = &box->result;
+    else
+        vecq_eval_result_free(&box->result);
     return status;
 }

@@ -85,6 +85,20 @@ vecq_status vecq_training_eval_loader(const vecq_recipe *r, const vecq_ports *po
     return vecq_loader_create(dataset, &options, out, err);
 }
 
+vecq_status vecq_training_calibration_loader(const vecq_recipe *r, const vecq_ports *ports,
+                                             const vecq_dataset *dataset, const double *mean,
+                                             const double *std, size_t batch, vecq_loader **out,
+                                             vecq_error *err)
+{
+    vecq_loader_options options;
+
+    loader_options(r, ports, mean, std, &options);
+    options.batch = batch;
+    options.shuffle = 1; /* folders and files come class by class */
+    options.drop_last = 1;
+    return vecq_loader_create(dataset, &options, out, err);
+}
+
 static vecq_status train_loader(vecq_training *s, vecq_error *err)
 {
     const vecq_recipe *r = s->recipe;

@@ -102,6 +102,70 @@ class Eval(vecq_cli.Case):
         self.assertEqual((a["accuracy"], a["loss"]), (b["accuracy"], b["loss"]))
         self.assertNotEqual(a["loss"], self.eval()["loss"])
 
+    def logits(self, image):
+        return [b + sum(p / 255 * row[k] for p, row in zip(image, self.matrix)) for k, b in enumerate(self.bias)]
+
+    def test_ranks_and_classes(self):
+        csv = self.path("confusion.csv")
+        result = self.eval("--top", "1,2,3", "--per-class", "--confusion", "--confusion-csv", csv)
+        counts = [[0] * 3 for _ in range(3)]
+        ranks = []
+        for image, label in zip(self.images, self.labels):
+            z = self.logits(image)
+            counts[label][z.index(max(z))] += 1
+            ranks.append(sum(v > z[label] for v in z))
+        self.assertEqual([row["counts"] for row in result["confusion"]], counts)
+        self.assertEqual([(row["k"], row["accuracy"]) for row in result["top"]],
+                         [(k, sum(r < k for r in ranks) / 60) for k in (1, 2, 3)])
+        self.assertEqual([(row["name"], row["samples"], row["accuracy"]) for row in result["per_class"]],
+                         [("", 20, counts[c][c] / 20) for c in range(3)])
+        with open(csv, encoding="utf-8") as file:
+            rows = [line.split(",") for line in file.read().splitlines()]
+        self.assertEqual(rows[0], ["label", "0", "1", "2"])
+        self.assertEqual([[int(cell) for cell in row[1:]] for row in rows[1:]], counts)
+        text = self.text("eval", self.model, "--data", "idx:" + self.data, "--per-class", "--confusion", "--top", "2")
+        self.assertIn("top 2         %.2f %%" % (100 * result["top"][1]["accuracy"]), text)
+        self.assertRegex(text, r"\n1 +20 +%.2f" % (5 * counts[1][1]))
+        self.assertRegex(text, r"\n2 +%d +%d +%d\n" % tuple(counts[2]))
+        self.assertNotIn("confusion", self.eval())
+
+    def test_against(self):
+        packed = self.path("packed.onnx")
+        self.ok("quantize", self.model, "-b", "2", "-o", packed, "-q")
+        mine, other = self.eval("--against", packed), self.json("eval", packed, "--data", "idx:" + self.data, "--json")
+        against = mine["against"]
+        self.assertEqual((against["model"], against["accuracy"], against["loss"], against["samples"]),
+                         (packed, other["accuracy"], other["loss"], 60))
+        self.assertEqual(against["both_right"] + against["only_this_right"], round(60 * mine["accuracy"]))
+        self.assertEqual(against["both_right"] + against["only_other_right"], round(60 * other["accuracy"]))
+        self.assertEqual(sum(against[k] for k in ("both_right", "only_this_right", "only_other_right", "none_right")), 60)
+        b, c = against["only_this_right"], against["only_other_right"]
+        p = sum(math.comb(b + c, i) for i in range(min(b, c) + 1)) * 2 / 2**(b + c)
+        self.assertAlmostEqual(against["p_value"], min(1, p))
+        self.assertGreater(against["largest_difference"], against["mean_difference"])
+        back = self.json("eval", packed, "--data", "idx:" + self.data, "--json", "--against", self.model)["against"]
+        for key in ("same", "mean_difference", "largest_difference", "p_value", "both_right"):
+            self.assertEqual(back[key], against[key])
+        same = self.eval("--against", self.model)["against"]
+        self.assertEqual((same["same"], same["largest_difference"], same["sqnr_db"]), (1, 0, None))
+        text = self.text("eval", self.model, "--data", "idx:" + self.data, "--against", packed)
+        self.assertIn("same answer   %.2f %% of 60" % (100 * against["same"]), text)
+
+    def test_against_has_its_own_preprocessing(self):
+        # What is trained on x - 1/2 remembers it: the other model is the same function of other pixels.
+        shifted = [b + sum(row[k] for row in self.matrix) / 2 for k, b in enumerate(self.bias)]
+        entry = message((1, "ai.vecq.data"), (2, "data.mean=0.5\n"))
+        other = self.path("other.onnx", classifier(self.matrix, [float32(b) for b in shifted]) + message((14, entry)))
+        against = self.eval("--against", other)["against"]
+        self.assertLess(against["largest_difference"], 1e-4)
+        self.assertEqual(against["same"], 1)
+
+    def test_backends_and_batch(self):
+        one = self.eval()
+        ref = self.eval("--backend", "ref", "--batch", "7")
+        self.assertEqual(ref["accuracy"], one["accuracy"])
+        self.assertAlmostEqual(ref["loss"], one["loss"], places=6)
+
     def test_not_finite(self):
         self.bias[0] = float("inf")
         self.path("m.onnx", classifier(self.matrix, self.bias))
@@ -121,6 +185,9 @@ class Eval(vecq_cli.Case):
         self.assertIn("no data: add --data", self.refused(2, "eval", self.model))
         self.assertIn("did you mean 'test'?", self.refused(2, "eval", self.model, "--split", "tset"))
         self.assertIn("did you mean 'mean'?", self.refused(2, "eval", self.model, "--set", "data.maen=1"))
+        self.assertIn("top 'x'", self.refused(2, "eval", self.model, "--top", "1,x"))
+        self.assertIn("1 to 100000", self.refused(2, "eval", self.model, "--top", "0"))
+        self.assertIn("did you mean 'ref'?", self.refused(2, "eval", self.model, "--backend", "rev"))
         self.assertIn("'abc'", self.refused(2, "eval", self.model, "--set", "data.std=abc"))
 
     def test_refused(self):
@@ -146,6 +213,10 @@ class Eval(vecq_cli.Case):
                                                    node("MatMul", ["f", "w"], ["out"], "m")], flat)), *data],
              ["two.onnx: "]),
             (["eval", self.path("garbage.onnx", b"no model"), *data], ["garbage.onnx: "]),
+            (["eval", self.model, *data, "--against", self.path("garbage.onnx", b"no model")], ["garbage.onnx: "]),
+            (["eval", self.model, *data, "--against", self.path("wide.onnx", classifier([[0.1] * 4] * 64, [0.0] * 4))],
+             ["wide.onnx: ", "4 logits", "has 3"]),
+            (["eval", self.model, *data, "--confusion-csv", self.path("no") + "/where.csv"], ["where.csv: cannot write"]),
         ]
         for args, words in rows:
             with self.subTest(args=args[1:]):

@@ -490,7 +490,7 @@ static void test_file(void **state)
         vecq_error err = VECQ_ERROR_INIT;
         vecq_recipe *plain;
         vecq_train_result r;
-        vecq_eval_result e;
+        vecq_eval_result *e;
 
         for (k = 0; k < 6; k++)
             settings[3 + k] = ways[i][k];
@@ -499,10 +499,11 @@ static void test_file(void **state)
         if (r.file_accuracy != r.test_accuracy || r.file_bytes == 0)
             fail_msg("%s: the file has %g, not %g", ways[i][0], r.file_accuracy, r.test_accuracy);
         plain = tiny_recipe(SETTINGS("threads=1"));
-        assert_ok(vecq_evaluate("out.onnx", plain, 2, NULL, NULL, &e, &err), &err);
-        if (e.accuracy != r.test_accuracy || fabs(e.loss - r.test_loss) > 1e-5 * (1 + r.test_loss))
-            fail_msg("%s: evaluated %g, loss %g, not %g, %g", ways[i][0], e.accuracy, e.loss, r.test_accuracy,
-                     r.test_loss);
+        assert_ok(vecq_evaluate("out.onnx", plain, NULL, &e, &err), &err);
+        if (e->accuracy != r.test_accuracy || fabs(e->loss - r.test_loss) > 1e-5 * (1 + r.test_loss))
+            fail_msg("%s: evaluated %g, loss %g, not %g, %g", ways[i][0], e->accuracy, e->loss,
+                     r.test_accuracy, r.test_loss);
+        vecq_eval_result_free(e);
         vecq_recipe_free(plain);
     }
 }
