@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "backend/lowbit/lowbit.h"
 #include "backend/planner_private.h"
 #include "backend/ref/ref.h"
 #include "base/clock.h"
@@ -23,6 +24,7 @@ struct vecq_exec {
 };
 
 static const vecq_backend *const backends[] = {
+    &vecq_backend_lowbit,
 #ifdef VECQ_HAVE_ONEDNN
     &vecq_backend_onednn,
 #endif
@@ -110,9 +112,10 @@ static vecq_status plan_op(vecq_planner *p, const vecq_op *op, vecq_error *err)
 
 static vecq_status open_engines(vecq_planner *p, const vecq_exec_options *options, vecq_error *err)
 {
-    unsigned threads = vecq_threads_resolve(options->threads);
+    vecq_exec_options resolved = *options;
     size_t i;
 
+    resolved.threads = vecq_threads_resolve(options->threads);
     p->engines = vecq_arena_alloc(&p->arena, options->n_backends + 1, sizeof *p->engines);
     if (p->engines == NULL)
         return vecq_error_memory(err, 0);
@@ -123,7 +126,7 @@ static vecq_status open_engines(vecq_planner *p, const vecq_exec_options *option
         if (backend == &vecq_backend_ref && i < options->n_backends)
             continue;
         if (backend->open != NULL)
-            VECQ_TRY(backend->open(threads, &engine, err));
+            VECQ_TRY(backend->open(&resolved, p->program, &engine, err));
         p->engines[p->n_engines].backend = backend;
         p->engines[p->n_engines++].engine = engine;
     }

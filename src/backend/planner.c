@@ -77,17 +77,24 @@ static void *engine_of(const vecq_planner *p, const vecq_backend *backend)
     return NULL;
 }
 
-/* A copy of the variable in another layout, converted by one backend. */
+static size_t copy_bytes(const vecq_var *var, const vecq_backend *owner, const void *layout)
+{
+    return layout != NULL ? owner->layout_bytes(layout) : vecq_dtype_bytes(var->dtype, var->count);
+}
+
+/* A copy of the variable in another layout, converted by one backend; a lazy one is made in it. */
 static vecq_status copy_make(vecq_planner *p, const vecq_var *var, vecq_slot from, const void *from_layout,
                              const vecq_backend *by, const vecq_backend *owner, const void *layout,
                              vecq_slot *out, vecq_error *err)
 {
-    size_t n_bytes = layout != NULL ? by->layout_bytes(layout) : vecq_dtype_bytes(var->dtype, var->count);
     vecq_plan_copy *copy;
 
-    VECQ_TRY(slot_add(p, n_bytes, NULL, out, err));
+    VECQ_TRY(slot_add(p, copy_bytes(var, owner, layout), NULL, out, err));
     p->converting = var;
-    VECQ_TRY(by->convert(engine_of(p, by), p, var, from, from_layout, *out, layout, err));
+    if (from == VECQ_NO_SLOT)
+        VECQ_TRY(by->deliver(engine_of(p, by), p, var, from_layout, owner, layout, *out, err));
+    else
+        VECQ_TRY(by->convert(engine_of(p, by), p, var, from, from_layout, *out, layout, err));
     p->converting = NULL;
     if (!vecq_grow((void **)&p->copies, &p->copies_capacity, p->n_copies, sizeof *p->copies))
         return vecq_error_memory(err, sizeof *p->copies);
@@ -128,8 +135,8 @@ vecq_status vecq_planner_input(vecq_planner *p, const vecq_var *var, const vecq_
         *out = copy->slot;
         return VECQ_OK;
     }
-    if (owner == NULL)
-        return copy_make(p, var, pv->slot, pv->layout, pv->owner, NULL, NULL, out, err);
+    if (owner == NULL || pv->slot == VECQ_NO_SLOT)
+        return copy_make(p, var, pv->slot, pv->layout, pv->owner, owner, layout, out, err);
     if (pv->owner == owner || pv->owner == NULL)
         return copy_make(p, var, pv->slot, pv->layout, owner, owner, layout, out, err);
     VECQ_TRY(vecq_planner_input(p, var, NULL, NULL, &from, err)); /* from one backend to another */
@@ -168,6 +175,33 @@ vecq_status vecq_planner_alias(vecq_planner *p, const vecq_var *var, vecq_slot s
     pv->is_made = 1;
     pv->slot = slot;
     return VECQ_OK;
+}
+
+vecq_status vecq_planner_lazy(vecq_planner *p, const vecq_var *var, const vecq_backend *owner,
+                              const void *layout, vecq_error *err)
+{
+    VECQ_TRY(vecq_planner_alias(p, var, VECQ_NO_SLOT, err));
+    p->vars[var->index].owner = owner;
+    p->vars[var->index].layout = layout;
+    return VECQ_OK;
+}
+
+void vecq_planner_each_run(vecq_planner *p, const vecq_op *op)
+{
+    p->prologue[op->index] = 0;
+}
+
+vecq_status vecq_planner_layout_map(vecq_planner *p, const vecq_var *var, const vecq_backend *owner,
+                                    const void *layout, uint32_t *map, vecq_error *err)
+{
+    size_t i;
+
+    if (layout == NULL) {
+        for (i = 0; i < var->count; i++)
+            map[i] = (uint32_t)i + 1;
+        return VECQ_OK;
+    }
+    return owner->layout_map(engine_of(p, owner), var, layout, map, err);
 }
 
 vecq_status vecq_planner_scratch(vecq_planner *p, size_t n_bytes, vecq_slot *out, vecq_error *err)

@@ -19,8 +19,9 @@ typedef vecq_status (*vecq_step_fn)(void *state, const void *const *reads, void 
 
 struct vecq_backend {
     const char *name;
-    /* One engine for each plan. `threads` is resolved (> 0). */
-    vecq_status (*open)(unsigned threads, void **engine, vecq_error *err);
+    /* One engine for each plan of a program. options->threads is resolved (> 0). */
+    vecq_status (*open)(const vecq_exec_options *options, const vecq_program *program, void **engine,
+                        vecq_error *err);
     void (*close)(void *engine);
     /* Adds the steps of an op and sets *taken, or leaves it 0 for the next backend (then nothing was added).
      */
@@ -32,6 +33,14 @@ struct vecq_backend {
     vecq_status (*convert)(void *engine, vecq_planner *planner, const vecq_var *var, vecq_slot from,
                            const void *from_layout, vecq_slot to, const void *to_layout, vecq_error *err);
     size_t (*layout_bytes)(const void *layout);
+    /* map[i] = 1 + number, in row-major order, of the element of `var` that float i of a layout holds; 0 for
+     * padding. layout_bytes / 4 of them. Not for layouts that hold anything else than the elements. */
+    vecq_status (*layout_map)(void *engine, const vecq_var *var, const void *layout, uint32_t *map,
+                              vecq_error *err);
+    /* For a backend with lazy values: adds the step that makes `var` in slot `to`, in a layout of `owner`
+     * (NULL, NULL: plain). */
+    vecq_status (*deliver)(void *engine, vecq_planner *planner, const vecq_var *var, const void *from_layout,
+                           const vecq_backend *owner, const void *layout, vecq_slot to, vecq_error *err);
 };
 
 /* How a variable was produced: the backend whose layout it has, and the layout; NULL, NULL when plain
@@ -55,6 +64,14 @@ vecq_status vecq_planner_output_over(vecq_planner *planner, const vecq_var *var,
                                      vecq_error *err);
 /* The variable is the slot's memory under another shape: no step (Reshape of a plain value). */
 vecq_status vecq_planner_alias(vecq_planner *planner, const vecq_var *var, vecq_slot slot, vecq_error *err);
+/* The variable is not made now, but by its owner (deliver) in each layout that somebody asks for. */
+vecq_status vecq_planner_lazy(vecq_planner *planner, const vecq_var *var, const vecq_backend *owner,
+                              const void *layout, vecq_error *err);
+/* The op at work is done in each run, although it depends on constants only. */
+void vecq_planner_each_run(vecq_planner *planner, const vecq_op *op);
+/* layout_map() of the owner of a layout. */
+vecq_status vecq_planner_layout_map(vecq_planner *planner, const vecq_var *var, const vecq_backend *owner,
+                                    const void *layout, uint32_t *map, vecq_error *err);
 /* Memory for one step, or kept between steps. */
 vecq_status vecq_planner_scratch(vecq_planner *planner, size_t n_bytes, vecq_slot *out, vecq_error *err);
 /* A layout (or other object) to be freed with the plan by the backend's layout_free. */

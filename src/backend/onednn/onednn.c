@@ -116,7 +116,8 @@ static dnnl_status_t engine_make(vecq_onednn *e)
     return status;
 }
 
-static vecq_status engine_open(unsigned threads, void **engine, vecq_error *err)
+static vecq_status engine_open(const vecq_exec_options *options, const vecq_program *program, void **engine,
+                               vecq_error *err)
 {
     vecq_onednn *e = vecq_calloc(1, sizeof *e);
     dnnl_status_t status;
@@ -124,7 +125,8 @@ static vecq_status engine_open(unsigned threads, void **engine, vecq_error *err)
     *engine = NULL;
     if (e == NULL)
         return vecq_error_memory(err, sizeof *e);
-    e->threads = threads;
+    (void)program;
+    e->threads = options->threads;
     status = engine_make(e);
     if (status != dnnl_success) {
         char version[32];
