@@ -23,12 +23,11 @@ struct vecq_exec {
     int is_timing;
 };
 
-static const vecq_backend *const backends[] = {
-    &vecq_backend_lowbit,
+static const vecq_backend *const backends[] = {&vecq_backend_lowbit,
 #ifdef VECQ_HAVE_ONEDNN
-    &vecq_backend_onednn,
+                                               &vecq_backend_onednn,
 #endif
-    &vecq_backend_ref};
+                                               &vecq_backend_ref};
 
 #define N_BACKENDS (sizeof backends / sizeof *backends)
 
@@ -391,7 +390,7 @@ vecq_exec_step_info vecq_exec_step(const vecq_exec *exec, size_t i)
 {
     const vecq_plan_step *step = &exec->planner.steps[i];
     vecq_exec_step_info info = {.name = step->name,
-                                .op = step->op != NULL ? step->op->info->name : "Reorder",
+                                .op = step->kind,
                                 .backend = step->backend->name,
                                 .detail = step->detail,
                                 .reason = step->reason,

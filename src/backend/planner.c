@@ -91,7 +91,8 @@ static vecq_status copy_make(vecq_planner *p, const vecq_var *var, vecq_slot fro
 
     VECQ_TRY(slot_add(p, copy_bytes(var, owner, layout), NULL, out, err));
     p->converting = var;
-    if (from == VECQ_NO_SLOT)
+    p->is_delivery = from == VECQ_NO_SLOT;
+    if (p->is_delivery)
         VECQ_TRY(by->deliver(engine_of(p, by), p, var, from_layout, owner, layout, *out, err));
     else
         VECQ_TRY(by->convert(engine_of(p, by), p, var, from, from_layout, *out, layout, err));
@@ -250,6 +251,7 @@ static vecq_status step_fill(vecq_planner *p, vecq_plan_step *step, const char *
 
     step->name = name;
     step->reason = "";
+    step->kind = step->op != NULL ? step->op->info->name : p->is_delivery ? "Decode" : "Reorder";
     step->detail = vecq_arena_string(&p->arena, detail != NULL ? detail : "", strlen(detail ? detail : ""));
     step->reads = vecq_arena_alloc(&p->arena, step->n_reads, sizeof *step->reads);
     step->writes = vecq_arena_alloc(&p->arena, step->n_writes, sizeof *step->writes);

@@ -48,6 +48,7 @@ typedef struct vecq_plan_kept {
 typedef struct vecq_plan_step {
     const vecq_op *op; /* NULL: a conversion */
     const char *name, *detail, *reason;
+    const char *kind; /* of the op; "Reorder", "Decode" for what is added between ops */
     const vecq_backend *backend;
     vecq_step_fn run;
     void *state;
@@ -72,6 +73,7 @@ struct vecq_planner {
     vecq_bank *bank;
     unsigned char *prologue;    /* by op->index */
     const vecq_var *converting; /* while a conversion step is being added */
+    int is_delivery;            /* which makes a lazy value */
     vecq_plan_engine *engines;
     size_t n_engines;
     vecq_plan_var *vars; /* by var->index */

@@ -29,9 +29,9 @@ typedef struct vecq_lowbit_weight {
 } vecq_lowbit_weight;
 
 /*
- * Whether `var` is a packed weight whose elements are in the order of its Decode op (`turned` 0), so that rows
- * are its first axis, or in that of the transpose of a matrix of `rows` rows (`turned` 1), so that rows are
- * its last axis.
+ * Whether `var` is a packed weight whose elements are in the order of its Decode op (`turned` 0), so that
+ * rows are its first axis, or in that of the transpose of a matrix of `rows` rows (`turned` 1), so that rows
+ * are its last axis.
  */
 int vecq_lowbit_matrix(const vecq_var *var, int turned, size_t rows, vecq_lowbit_weight *out);
 

@@ -2,7 +2,9 @@
 /* Engine, layouts, and which function plans which op. */
 #include "backend/onednn/onednn.h"
 
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "backend/onednn/onednn_private.h"
 #include "base/alloc.h"
@@ -247,6 +249,64 @@ static vecq_status layout_convert(void *engine, vecq_planner *planner, const vec
     return status;
 }
 
+/* A reorder, done now. */
+static dnnl_status_t reorder_now(vecq_onednn *e, const vecq_dnnl_md *from, const vecq_dnnl_md *to,
+                                 const float *src, float *dst)
+{
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, NULL}, {DNNL_ARG_TO, NULL}};
+    vecq_dnnl_maker maker = {e->make.engine, NULL};
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t primitive = NULL;
+    dnnl_status_t status = vecq_dnnl_reorder(&maker, from, to, &pd);
+
+    if (status == dnnl_success)
+        status = dnnl_primitive_create(&primitive, pd);
+    if (status == dnnl_success)
+        status = vecq_dnnl_memory(from, e->make.engine, &args[0].memory);
+    if (status == dnnl_success)
+        status = vecq_dnnl_memory(to, e->make.engine, &args[1].memory);
+    if (status == dnnl_success)
+        status = dnnl_memory_set_data_handle(args[0].memory, (void *)(uintptr_t)src);
+    if (status == dnnl_success)
+        status = dnnl_memory_set_data_handle(args[1].memory, dst);
+    if (status == dnnl_success)
+        status = dnnl_primitive_execute(primitive, e->stream, 2, args);
+    if (status == dnnl_success)
+        status = dnnl_stream_wait(e->stream);
+    dnnl_memory_destroy(args[0].memory);
+    dnnl_memory_destroy(args[1].memory);
+    dnnl_primitive_destroy(primitive);
+    dnnl_primitive_desc_destroy(pd);
+    return status;
+}
+
+/* Numbers up to 2^24 pass through floats unharmed, so the map is made in two passes of 16 bits each: a plain
+ * tensor that holds 1 + its index is brought into the layout. */
+static vecq_status layout_map(void *engine, const vecq_var *var, const void *layout, uint32_t *map,
+                              vecq_error *err)
+{
+    vecq_onednn *e = engine;
+    const vecq_dnnl_md *to = layout, *from = NULL;
+    size_t n = layout_bytes(layout) / sizeof(float), i;
+    float *src = vecq_alloc(var->count, sizeof *src), *dst = vecq_calloc(n, sizeof *dst);
+    dnnl_status_t status = src == NULL || dst == NULL ? dnnl_out_of_memory : dnnl_success;
+    unsigned shift;
+
+    if (status == dnnl_success)
+        status = layout_pair(e, &from, &to);
+    memset(map, 0, n * sizeof *map);
+    for (shift = 0; shift < 32 && status == dnnl_success; shift += 16) {
+        for (i = 0; i < var->count; i++)
+            src[i] = (float)((i + 1) >> shift & 0xffffu);
+        status = reorder_now(e, from, to, src, dst);
+        for (i = 0; i < n; i++)
+            map[i] |= (uint32_t)dst[i] << shift;
+    }
+    vecq_free(src);
+    vecq_free(dst);
+    return vecq_onednn_check(status, "layout", NULL, err);
+}
+
 const vecq_backend vecq_backend_onednn = {.name = "onednn",
                                           .open = engine_open,
                                           .close = engine_close,
@@ -254,4 +314,5 @@ const vecq_backend vecq_backend_onednn = {.name = "onednn",
                                           .layout_same = layout_same,
                                           .layout_free = layout_free,
                                           .convert = layout_convert,
-                                          .layout_bytes = layout_bytes};
+                                          .layout_bytes = layout_bytes,
+                                          .layout_map = layout_map};

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Values of a packed weight in the layout a reader wants. When the plan is made, the codes are put into the
+ * order of that layout, as superblocks (kernels/unpack); a run decodes them front to back, several threads
+ * side by side. Sixteen scales, one for each lane, serve a stretch of vectors: layouts of convolutions keep
+ * 16 or 8 output channels together, and plain rows have one scale. Where a vector fits no such pattern, its
+ * scales are kept element by element.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "backend/lowbit/lowbit_private.h"
+#include "base/alloc.h"
+#include "base/status.h"
+#include "base/threads.h"
+#include "kernels/unpack/unpack.h"
+
+#define LANES 16u
+#define GRAIN 64u /* vectors a thread takes at a time: 16 KiB of floats */
+
+/* Vectors [first, first of the next run). */
+typedef struct deliver_run {
+    size_t first;
+    const float *scales; /* LANES of them; single: VECQ_UNPACK_VECTOR for this vector alone */
+    int is_single;
+} deliver_run;
+
+typedef struct deliver {
+    unsigned bits;
+    size_t count, n_vectors; /* floats of the layout; the last vector may be short */
+    uint8_t *blocks;
+    deliver_run *runs;
+    size_t n_runs, runs_capacity;
+    vecq_arena arena;
+    unsigned threads;
+    float *out; /* during a run */
+} deliver;
+
+static void deliver_destroy(void *state)
+{
+    deliver *d = state;
+
+    vecq_free(d->blocks);
+    vecq_free(d->runs);
+    vecq_arena_clear(&d->arena);
+    vecq_free(d);
+}
+
+/* ---- running ---- */
+
+static size_t run_of(const deliver *d, size_t vector)
+{
+    size_t low = 0, high = d->n_runs;
+
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+
+        if (d->runs[middle].first <= vector)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void decode_single(const deliver *d, const vecq_unpack_kernels *kernels, const deliver_run *run,
+                          float *out)
+{
+    static const float ones[LANES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    unsigned i;
+
+    kernels->floats(d->blocks, d->bits, run->first, 1, ones, out); /* levels are exact */
+    for (i = 0; i < VECQ_UNPACK_VECTOR; i++)
+        out[i] = out[i] * run->scales[i];
+}
+
+static void decode_vectors(const deliver *d, const vecq_unpack_kernels *kernels, const deliver_run *run,
+                           size_t first, size_t n, float *out)
+{
+    if (run->is_single)
+        decode_single(d, kernels, run, out);
+    else
+        kernels->floats(d->blocks, d->bits, first, n, run->scales, out);
+}
+
+static vecq_status deliver_range(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
+{
+    const vecq_unpack_kernels *kernels = vecq_unpack_kernels_active();
+    const deliver *d = context;
+    size_t r = run_of(d, begin), whole = d->count / VECQ_UNPACK_VECTOR;
+    float last[VECQ_UNPACK_VECTOR];
+
+    (void)thread;
+    (void)err;
+    for (; begin < end; r++) {
+        size_t stop = r + 1 < d->n_runs ? d->runs[r + 1].first : d->n_vectors, n;
+
+        n = (stop < end ? stop : end) - begin;
+        if (begin + n > whole) { /* a short one is the last of all */
+            if (n > 1)
+                decode_vectors(d, kernels, &d->runs[r], begin, n - 1, d->out + begin * VECQ_UNPACK_VECTOR);
+            decode_vectors(d, kernels, &d->runs[r], whole, 1, last);
+            memcpy(d->out + whole * VECQ_UNPACK_VECTOR, last,
+                   (d->count - whole * VECQ_UNPACK_VECTOR) * sizeof *last);
+        } else {
+            decode_vectors(d, kernels, &d->runs[r], begin, n, d->out + begin * VECQ_UNPACK_VECTOR);
+        }
+        begin += n;
+    }
+    return VECQ_OK;
+}
+
+static vecq_status deliver_run_all(void *state, const void *const *reads, void *const *writes,
+                                   const vecq_run *run, vecq_error *err)
+{
+    deliver *d = state;
+
+    (void)reads;
+    (void)run;
+    d->out = writes[0];
+    return vecq_parallel_for(d->n_vectors, GRAIN, d->threads, deliver_range, d, err);
+}
+
+/* ---- planning ---- */
+
+/* Codes and scales in the order of the layout; padding has scale 0. */
+static void gather_chunk(const vecq_packed_layout *p, const uint8_t *codes, const float *scales,
+                         const uint32_t *map, const uint32_t *index, size_t n,
+                         uint8_t to_codes[VECQ_UNPACK_VECTOR], float to_scales[VECQ_UNPACK_VECTOR])
+{
+    size_t i;
+
+    for (i = 0; i < VECQ_UNPACK_VECTOR; i++) {
+        size_t at = i < n && map[i] > 0 ? index[map[i] - 1] : SIZE_MAX;
+
+        to_codes[i] = at != SIZE_MAX ? codes[at] : 0;
+        to_scales[i] = at != SIZE_MAX ? scales[vecq_lowbit_slice(p, at)] : 0.0f;
+    }
+}
+
+static int has_pattern(const float scales[VECQ_UNPACK_VECTOR])
+{
+    return memcmp(scales, scales + LANES, (VECQ_UNPACK_VECTOR - LANES) * sizeof *scales) == 0;
+}
+
+static vecq_status add_run(deliver *d, size_t vector, const float *scales, vecq_error *err)
+{
+    int is_single = !has_pattern(scales);
+    size_t n = is_single ? VECQ_UNPACK_VECTOR : LANES;
+    deliver_run *run = d->n_runs > 0 ? &d->runs[d->n_runs - 1] : NULL;
+    float *copy;
+
+    if (run != NULL && !run->is_single && !is_single &&
+        memcmp(run->scales, scales, LANES * sizeof *scales) == 0)
+        return VECQ_OK;
+    if (!vecq_grow((void **)&d->runs, &d->runs_capacity, d->n_runs, sizeof *d->runs))
+        return vecq_error_memory(err, sizeof *d->runs);
+    copy = vecq_arena_alloc(&d->arena, n, sizeof *copy);
+    if (copy == NULL)
+        return vecq_error_memory(err, n * sizeof *copy);
+    memcpy(copy, scales, n * sizeof *copy);
+    run = &d->runs[d->n_runs++];
+    run->first = vector;
+    run->scales = copy;
+    run->is_single = is_single;
+    return VECQ_OK;
+}
+
+typedef struct deliver_work {
+    uint8_t *codes;
+    uint32_t *map, *index;
+} deliver_work;
+
+static vecq_status fill(deliver *d, const vecq_op *decode, const deliver_work *w, vecq_error *err)
+{
+    const vecq_packed_layout *p = &((const vecq_decode_params *)decode->params)->layout;
+    const vecq_unpack_kernels *kernels = vecq_unpack_kernels_active();
+    const float *scales = vecq_lowbit_scales(decode);
+    uint8_t block[VECQ_UNPACK_BLOCK];
+    float chunk[VECQ_UNPACK_VECTOR];
+    size_t v, per_block = VECQ_UNPACK_BLOCK / VECQ_UNPACK_VECTOR;
+
+    memset(block, 0, sizeof block);
+    for (v = 0; v < d->n_vectors; v++) {
+        size_t at = v * VECQ_UNPACK_VECTOR, left = d->count - at;
+
+        gather_chunk(p, w->codes, scales, w->map + at, w->index,
+                     left < VECQ_UNPACK_VECTOR ? left : VECQ_UNPACK_VECTOR,
+                     block + v % per_block * VECQ_UNPACK_VECTOR, chunk);
+        VECQ_TRY(add_run(d, v, chunk, err));
+        if (v % per_block == per_block - 1 || v + 1 == d->n_vectors)
+            kernels->pack(block, 1, d->bits, d->blocks + v / per_block * (VECQ_UNPACK_BLOCK / 8u) * d->bits);
+    }
+    return VECQ_OK;
+}
+
+static vecq_status prepare(deliver *d, vecq_planner *planner, const vecq_var *var, const vecq_op *decode,
+                           const vecq_backend *owner, const void *layout, vecq_error *err)
+{
+    deliver_work w = {NULL, NULL, NULL};
+    vecq_status status = VECQ_OK;
+
+    d->blocks = vecq_alloc(vecq_unpack_bytes(d->count, d->bits), 1);
+    w.codes = vecq_alloc(var->count, 1);
+    w.map = vecq_alloc(d->count, sizeof *w.map);
+    w.index = vecq_alloc(var->count, sizeof *w.index);
+    if (d->blocks == NULL || w.codes == NULL || w.map == NULL || w.index == NULL)
+        status = vecq_error_memory(err, d->count * sizeof *w.map);
+    if (status == VECQ_OK)
+        status = vecq_lowbit_order(var, w.index, err);
+    if (status == VECQ_OK)
+        status = vecq_planner_layout_map(planner, var, owner, layout, w.map, err);
+    if (status == VECQ_OK) {
+        vecq_lowbit_codes(decode, w.codes);
+        status = fill(d, decode, &w, err);
+    }
+    vecq_free(w.codes);
+    vecq_free(w.map);
+    vecq_free(w.index);
+    return status;
+}
+
+vecq_status vecq_lowbit_deliver(void *engine, vecq_planner *planner, const vecq_var *var,
+                                const void *from_layout, const vecq_backend *owner, const void *layout,
+                                vecq_slot to, vecq_error *err)
+{
+    const vecq_lowbit *e = engine;
+    const vecq_op *decode = from_layout;
+    deliver *d = vecq_calloc(1, sizeof *d);
+    vecq_status status;
+    char detail[32];
+
+    if (d == NULL)
+        return vecq_error_memory(err, sizeof *d);
+    d->bits = ((const vecq_decode_params *)decode->params)->layout.bits;
+    d->threads = e->threads;
+    d->count = layout != NULL ? owner->layout_bytes(layout) / sizeof(float) : var->count;
+    d->n_vectors = (d->count + VECQ_UNPACK_VECTOR - 1) / VECQ_UNPACK_VECTOR;
+    status = prepare(d, planner, var, decode, owner, layout, err);
+    if (status != VECQ_OK) {
+        deliver_destroy(d);
+        return status;
+    }
+    snprintf(detail, sizeof detail, "%u bits to float", d->bits);
+    return vecq_planner_step(planner, decode, &vecq_backend_lowbit, detail, deliver_run_all, d,
+                             deliver_destroy, NULL, 0, &to, 1, err);
+}
