@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The driver and the float half of the family, for each file to compile with its own flags. Everything is
+ * static. Before including, a file defines its tiles (igemm_tile.h does it from a few operations) and
+ *   IGEMM_UNPACK          table of kernels/unpack for packed weights
+ *   IGEMM_X_OFFSET        what its dot products take from every activation: 0, or 128 if it needs them signed
+ *
+ * Order of the work: blocks of pixels whose input fits into a part of the second cache; in a block, panel by
+ * panel (a packed panel is decoded once for all pixels of the block); in a panel, tiles of a few pixels by up
+ * to 64 channels whose sums stay in registers for the whole of K.
+ */
+#ifndef VECQ_KERNELS_IGEMM_BODY_H
+#define VECQ_KERNELS_IGEMM_BODY_H
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernels/igemm/igemm_plan.h"
+#include "kernels/igemm/igemm_types.h"
+#include "kernels/unpack/unpack.h"
+
+extern const vecq_unpack_kernels IGEMM_UNPACK;
+
+/* ---- floats ---- */
+
+IGEMM_BODY float igemm_clip(float y, float low, float high)
+{
+    y = y > low ? y : low; /* NaN becomes low */
+    return y > high ? high : y;
+}
+
+/* y[j] for n channels of one pixel from the integers t. */
+IGEMM_BODY void igemm_real(const vecq_igemm_output *o, const int32_t *t, const igemm_place *at,
+                           size_t channel, size_t n, float *y)
+{
+    const float *scale = o->scale + channel;
+    size_t j;
+
+    for (j = 0; j < n; j++)
+        y[j] = (float)t[j];
+    if (o->row_scale != NULL) {
+        const float row_scale = o->row_scale[at->pixel];
+
+        for (j = 0; j < n; j++)
+            y[j] = y[j] * row_scale;
+    }
+    if (o->bias != NULL) {
+        const float *bias = o->bias + channel;
+
+        for (j = 0; j < n; j++)
+            y[j] = fmaf(y[j], scale[j], bias[j]);
+    } else {
+        for (j = 0; j < n; j++)
+            y[j] = fmaf(y[j], scale[j], 0.0f);
+    }
+    if (o->add != NULL) {
+        const float *add = o->add + at->add + channel;
+
+        for (j = 0; j < n; j++)
+            y[j] = y[j] + add[j];
+    } else if (o->add_q != NULL) {
+        const uint8_t *add = o->add_q + at->add + channel;
+        const float add_scale = o->add_scale;
+        const int add_zero = o->add_zero;
+
+        for (j = 0; j < n; j++)
+            y[j] = fmaf((float)((int)add[j] - add_zero), add_scale, y[j]);
+    }
+}
+
+IGEMM_BODY void igemm_activate(const vecq_igemm_output *o, size_t n, float *y)
+{
+    const float low = o->low, high = o->high;
+    size_t j;
+
+    switch (o->activation) {
+    case VECQ_IGEMM_CLIP:
+        for (j = 0; j < n; j++)
+            y[j] = igemm_clip(y[j], low, high);
+        break;
+    case VECQ_IGEMM_LEAKY:
+        for (j = 0; j < n; j++)
+            y[j] = y[j] > 0.0f ? y[j] : y[j] * low;
+        break;
+    case VECQ_IGEMM_HARD_SWISH:
+        for (j = 0; j < n; j++)
+            y[j] = y[j] * igemm_clip(fmaf(y[j], 1.0f / 6.0f, 0.5f), 0.0f, 1.0f);
+        break;
+    }
+}
+
+#define IGEMM_MAGIC 0x1.8p23f /* what is added to it is rounded to an integer, ties to even */
+
+/* The bounds are integers, so clipping before rounding is the same as after. */
+IGEMM_BODY void igemm_quantize(const vecq_igemm_output *o, const float *y, size_t n, uint8_t *q)
+{
+    const float low = (float)(o->q_low - o->q_zero), high = (float)(o->q_high - o->q_zero),
+                scale = o->q_scale;
+    const int zero = o->q_zero;
+    size_t j;
+
+    for (j = 0; j < n; j++) {
+        float r = igemm_clip(y[j] / scale, low, high) + IGEMM_MAGIC;
+
+        q[j] = (uint8_t)((int)(r - IGEMM_MAGIC) + zero);
+    }
+}
+
+IGEMM_BODY void igemm_finish_n(const vecq_igemm_output *o, const int32_t *t, const igemm_place *at,
+                               size_t channel, size_t n)
+{
+    float y[IGEMM_VECTOR];
+
+    igemm_real(o, t, at, channel, n, y);
+    igemm_activate(o, n, y);
+    if (o->y != NULL)
+        memcpy(o->y + at->y + channel, y, n * sizeof *y);
+    if (o->q != NULL)
+        igemm_quantize(o, y, n, o->q + at->q + channel);
+}
+
+/* n channels of one pixel, vector by vector. */
+static void igemm_finish(const vecq_igemm_output *o, const int32_t *t, const igemm_place *at, size_t channel,
+                         size_t n)
+{
+    for (; n >= IGEMM_VECTOR; n -= IGEMM_VECTOR, t += IGEMM_VECTOR, channel += IGEMM_VECTOR)
+        igemm_finish_n(o, t, at, channel, IGEMM_VECTOR);
+    if (n > 0)
+        igemm_finish_n(o, t, at, channel, n);
+}
+
+/* ---- blocks of pixels ---- */
+
+/* The scratch of a call: for each pixel of the block where its window begins and where its results go. */
+typedef struct igemm_block {
+    ptrdiff_t *x, *add, *y, *q;
+    int32_t *sums; /* 8 bits: of the activations in the window */
+    size_t first, n;
+    uint8_t *rest; /* of the scratch */
+} igemm_block;
+
+static igemm_block igemm_block_of(void *scratch)
+{
+    igemm_block b = {0};
+
+    b.x = scratch;
+    b.add = b.x + IGEMM_BLOCK;
+    b.y = b.add + IGEMM_BLOCK;
+    b.q = b.y + IGEMM_BLOCK;
+    b.sums = (int32_t *)(void *)(b.q + IGEMM_BLOCK);
+    b.rest = (uint8_t *)scratch + igemm_round64(IGEMM_BLOCK * (4 * sizeof(ptrdiff_t) + sizeof(int32_t)));
+    return b;
+}
+
+IGEMM_BODY ptrdiff_t igemm_offset(const vecq_igemm_stride *stride, const vecq_igemm_shape *s, size_t image,
+                                  size_t row, size_t column)
+{
+    if (stride->pixel == 0)
+        return (ptrdiff_t)(((image * s->oh + row) * s->ow + column) * s->oc);
+    return (ptrdiff_t)(image * stride->image + row * stride->row + column * stride->pixel);
+}
+
+static void igemm_block_fill(const vecq_igemm_job *job, const igemm_plan *p, size_t first, size_t n,
+                             igemm_block *b)
+{
+    const vecq_igemm_shape *s = &job->shape;
+    const vecq_igemm_output *o = &job->out;
+    size_t column = first % s->ow, row = first / s->ow % s->oh, image = first / s->ow / s->oh, i;
+
+    b->first = first;
+    b->n = n;
+    for (i = 0; i < n; i++) {
+        b->x[i] = (ptrdiff_t)image * p->image_step + (ptrdiff_t)row * p->row_step +
+                  (ptrdiff_t)column * p->pixel_step;
+        b->add[i] = igemm_offset(&o->add_stride, s, image, row, column);
+        b->y[i] = igemm_offset(&o->y_stride, s, image, row, column);
+        b->q[i] = igemm_offset(&o->q_stride, s, image, row, column);
+        if (++column == s->ow) {
+            column = 0;
+            if (++row == s->oh) {
+                row = 0;
+                image++;
+            }
+        }
+    }
+}
+
+IGEMM_BODY igemm_place igemm_place_of(const igemm_block *b, size_t i)
+{
+    igemm_place at = {b->first + i, b->add[i], b->y[i], b->q[i]};
+
+    return at;
+}
+
+/* ---- convolution ---- */
+
+/* Sums of the activations in each window of the block: levels of 8 bits are c + 1/2, and the half takes them.
+ */
+static void igemm_window_sums(const vecq_igemm_job *job, const igemm_plan *p, size_t group, igemm_block *b)
+{
+    size_t i, a, c, k;
+
+    for (i = 0; i < b->n; i++) {
+        const uint8_t *x = job->x + b->x[i] + group * p->in;
+        uint32_t sum = 0;
+
+        for (a = 0; a < p->outer; a++)
+            for (c = 0; c < p->inner; c++) {
+                const uint8_t *run = x + (ptrdiff_t)a * p->outer_step + (ptrdiff_t)c * p->inner_step;
+
+                for (k = 0; k < p->run; k++)
+                    sum += run[k];
+            }
+        b->sums[i] = (int32_t)sum;
+    }
+}
+
+/* Codes that pad a run are no level 0: what was decoded there is cleared. */
+static void igemm_clear_padding(const igemm_plan *p, size_t channels, int8_t *w)
+{
+    size_t runs = p->outer * p->inner, fours = p->run_padded / 4, i, c, j;
+
+    if (p->run == p->run_padded)
+        return;
+    for (i = 1; i <= runs; i++)
+        for (c = 0; c < channels; c++)
+            for (j = p->run % 4; j < 4; j++)
+                w[((i * fours - 1) * channels + c) * 4 + j] = 0;
+}
+
+/* The levels of vectors [v, v + n) of the weight. */
+static const int8_t *igemm_panel(const vecq_igemm_job *job, const igemm_plan *p, size_t v, size_t n,
+                                 int8_t *decoded)
+{
+    const vecq_igemm_weight *w = &job->weight;
+    size_t vector_bytes = IGEMM_VECTOR * p->k_padded;
+
+    if (!w->is_packed)
+        return (const int8_t *)w->data + v * vector_bytes;
+    IGEMM_UNPACK.levels(w->data, w->bits, v * vector_bytes / VECQ_UNPACK_VECTOR,
+                        n * vector_bytes / VECQ_UNPACK_VECTOR, decoded);
+    igemm_clear_padding(p, n * IGEMM_VECTOR, decoded);
+    return decoded;
+}
+
+/* What T has beside the dot product of the element bytes: -zero times the sum of the weights, and what
+ * IGEMM_X_OFFSET took away. For 8 bits T is twice the dot product, and the sum of the window, more; the
+ * latter is taken without the offset (depthwise: with it). */
+static void igemm_panel_init(const vecq_igemm_job *job, const igemm_plan *p, const int32_t *sums, size_t n,
+                             int32_t *init)
+{
+    const int has_window = job->weight.bits == 8 && !p->is_depthwise;
+    const uint32_t window = (uint32_t)(has_window ? p->outer * p->inner * p->run : 0);
+    size_t j;
+
+    for (j = 0; j < n; j++)
+        init[j] =
+            (int32_t)((uint32_t)(IGEMM_X_OFFSET - job->zero) * (uint32_t)sums[j] - IGEMM_X_OFFSET * window);
+}
+
+typedef struct igemm_panel_job {
+    const vecq_igemm_job *job;
+    const igemm_plan *plan;
+    const igemm_block *block;
+    size_t group, vector, n_vectors; /* vector: in the group */
+    const int8_t *w;
+    int32_t init[IGEMM_CHANNELS];
+} igemm_panel_job;
+
+/* Tile: pixels [i, i + rows) of the block by all channels of the panel, and what follows in floats. */
+static void igemm_panel_tile(const igemm_panel_job *pj, size_t i, size_t rows)
+{
+    static const int32_t zeros[IGEMM_CHANNELS];
+    const vecq_igemm_job *job = pj->job;
+    const igemm_plan *p = pj->plan;
+    const int is_twice = job->weight.bits == 8;
+    size_t channel = pj->vector * IGEMM_VECTOR, n = pj->n_vectors * IGEMM_VECTOR, row, j;
+    int32_t acc[IGEMM_ROWS_MAX * IGEMM_CHANNELS] __attribute__((aligned(64)));
+    igemm_tile t = {.x = job->x + pj->group * p->in,
+                    .pixel = pj->block->x + i,
+                    .w = pj->w,
+                    .init = is_twice ? zeros : pj->init,
+                    .acc = acc,
+                    .outer = p->outer,
+                    .inner = p->inner,
+                    .run = p->run_padded,
+                    .outer_step = p->outer_step,
+                    .inner_step = p->inner_step};
+
+    igemm_tile_run(&t, rows, pj->n_vectors, job->weight.bits);
+    if (channel + n > p->out)
+        n = p->out - channel;
+    channel += pj->group * p->out;
+    for (row = 0; row < rows; row++) {
+        igemm_place at = igemm_place_of(pj->block, i + row);
+        int32_t *sums = acc + row * IGEMM_CHANNELS;
+
+        if (is_twice)
+            for (j = 0; j < IGEMM_CHANNELS; j++)
+                sums[j] = (int32_t)(2u * (uint32_t)sums[j] + (uint32_t)pj->init[j] +
+                                    (uint32_t)pj->block->sums[i + row]);
+        igemm_finish(&job->out, sums, &at, channel, n);
+    }
+}
+
+static void igemm_panel_run(const igemm_panel_job *pj)
+{
+    size_t most = igemm_tile_rows(pj->n_vectors), tiles = igemm_divide_up(pj->block->n, most), t, i, end;
+
+    for (t = 0, i = 0; t < tiles; t++, i = end) { /* tiles are as even as can be */
+        end = (t + 1) * pj->block->n / tiles;
+        igemm_panel_tile(pj, i, end - i);
+    }
+}
+
+static void igemm_block_run(const vecq_igemm_job *job, const igemm_plan *p, igemm_block *b, size_t panel0,
+                            size_t panel1)
+{
+    igemm_panel_job pj = {.job = job, .plan = p, .block = b};
+    size_t panel, summed = SIZE_MAX;
+
+    for (panel = panel0; panel < panel1; panel++) {
+        size_t i = panel % p->panels, v;
+
+        pj.group = panel / p->panels;
+        pj.vector = igemm_panel_vector(p, i);
+        pj.n_vectors = igemm_panel_vector(p, i + 1) - pj.vector;
+        v = pj.group * p->vectors + pj.vector;
+        pj.w = igemm_panel(job, p, v, pj.n_vectors, (int8_t *)b->rest);
+        igemm_panel_init(job, p, job->weight.sums + v * IGEMM_VECTOR, pj.n_vectors * IGEMM_VECTOR, pj.init);
+        if (job->weight.bits == 8 && summed != pj.group) {
+            igemm_window_sums(job, p, pj.group, b);
+            summed = pj.group;
+        }
+        igemm_panel_run(&pj);
+    }
+}
+
+/* ---- depthwise ---- */
+
+/* Elements of the channels of a panel, [vector][quad][16][4], as levels. */
+static const int8_t *igemm_depthwise_weight(const vecq_igemm_job *job, const igemm_plan *p, size_t v,
+                                            size_t n, int8_t *decoded)
+{
+    const vecq_igemm_weight *w = &job->weight;
+    size_t vector_bytes = IGEMM_VECTOR * 4 * p->quads, i, tap;
+
+    if (!w->is_packed)
+        return (const int8_t *)w->data + v * vector_bytes;
+    IGEMM_UNPACK.levels(w->data, w->bits, v * vector_bytes / VECQ_UNPACK_VECTOR,
+                        n * vector_bytes / VECQ_UNPACK_VECTOR, decoded);
+    for (tap = p->taps; tap < 4 * p->quads; tap++)
+        for (i = 0; i < n * IGEMM_VECTOR; i++)
+            decoded[i / IGEMM_VECTOR * vector_bytes + tap / 4 * 64 + i % IGEMM_VECTOR * 4 + tap % 4] = 0;
+    return decoded;
+}
+
+/* Where the taps of a window lie; those that fill up the last four repeat the first. */
+static void igemm_depthwise_taps(const vecq_igemm_shape *s, const igemm_plan *p, ptrdiff_t *taps)
+{
+    size_t i;
+
+    for (i = 0; i < 4 * p->quads; i++) {
+        size_t tap = i < p->taps ? i : 0;
+
+        taps[i] = (ptrdiff_t)(tap / s->kw) * p->outer_step + (ptrdiff_t)(tap % s->kw) * p->inner_step;
+    }
+}
+
+static void igemm_depthwise_panel(const vecq_igemm_job *job, const igemm_plan *p, const igemm_block *b,
+                                  size_t panel)
+{
+    const int is_twice = job->weight.bits == 8;
+    size_t v = igemm_panel_vector(p, panel), n_vectors = igemm_panel_vector(p, panel + 1) - v, i, j;
+    size_t channel = v * IGEMM_VECTOR, n = n_vectors * IGEMM_VECTOR;
+    int32_t init[IGEMM_CHANNELS] = {0}, sums[2 * IGEMM_CHANNELS] __attribute__((aligned(64)));
+    ptrdiff_t *taps = (ptrdiff_t *)(void *)b->rest;
+    int8_t *decoded = (int8_t *)b->rest + igemm_round64(4 * p->quads * sizeof *taps);
+    int8_t *ordered = decoded + IGEMM_CHANNELS * 4 * p->quads;
+    igemm_depthwise d = {.taps = taps, .w = ordered, .quads = p->quads, .n_taps = p->taps, .acc = sums};
+
+    igemm_depthwise_taps(&job->shape, p, taps);
+    igemm_depthwise_order(igemm_depthwise_weight(job, p, v, n_vectors, decoded), n_vectors, p->quads,
+                          ordered);
+    igemm_panel_init(job, p, job->weight.sums + channel, n, init);
+    n = channel + n > job->shape.c ? job->shape.c - channel : n;
+    for (i = 0; i < b->n; i++) {
+        igemm_place at = igemm_place_of(b, i);
+
+        d.x = job->x + b->x[i] + channel;
+        igemm_depthwise_run(&d, n_vectors, job->weight.bits);
+        if (is_twice)
+            for (j = 0; j < IGEMM_CHANNELS; j++)
+                sums[j] = (int32_t)(2u * (uint32_t)sums[j] + (uint32_t)init[j] +
+                                    (uint32_t)sums[IGEMM_CHANNELS + j]);
+        else
+            for (j = 0; j < IGEMM_CHANNELS; j++)
+                sums[j] = (int32_t)((uint32_t)sums[j] + (uint32_t)init[j]);
+        igemm_finish(&job->out, sums, &at, channel, n);
+    }
+}
+
+static void igemm_run(const vecq_igemm_job *job, size_t pixel0, size_t pixel1, size_t panel0, size_t panel1,
+                      void *scratch)
+{
+    igemm_plan p = igemm_plan_of(&job->shape);
+    igemm_block b = igemm_block_of(scratch);
+    size_t first, n, panel;
+
+    assert(pixel1 <= vecq_igemm_pixels(&job->shape) && panel1 <= vecq_igemm_panels(&job->shape));
+    for (first = pixel0; first < pixel1; first += n) {
+        n = pixel1 - first < p.block ? pixel1 - first : p.block;
+        igemm_block_fill(job, &p, first, n, &b);
+        if (p.is_depthwise)
+            for (panel = panel0; panel < panel1; panel++)
+                igemm_depthwise_panel(job, &p, &b, panel);
+        else
+            igemm_block_run(job, &p, &b, panel0, panel1);
+    }
+}
+
+#define IGEMM_TABLE(isa)                                                                                     \
+    extern const vecq_igemm_kernels vecq_igemm_kernels_##isa;                                                \
+    const vecq_igemm_kernels vecq_igemm_kernels_##isa = {#isa, igemm_run};
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tiles of the SIMD levels. Before including, a file defines
+ *   igemm_register                     a register of IGEMM_LANES integers of 32 bits
+ *   igemm_load(p), igemm_store(p, v)   unaligned, whole registers
+ *   igemm_broadcast(p)                 four bytes of activations in every lane
+ *   igemm_dot(acc, x, w, is_wide)      acc + four products of activation and weight a lane; is_wide: the bits
+ * may be 7 or 8 IGEMM_SPLIT                        non-zero if is_wide makes a difference IGEMM_TOGETHER
+ * vectors of 16 channels that a tile takes at once: 4 or 1 IGEMM_ROWS_1 .. IGEMM_ROWS_4       its rows for
+ * each number of them: what the registers hold and for depthwise convolutions igemm_low8, igemm_high8,
+ * igemm_low16, igemm_high16   interleave two registers inside each 128 bits igemm_store_lanes(p, v) four
+ * registers, transposed by pieces of 128 bits igemm_zero(), igemm_fill(x)        all lanes IGEMM_QUAD(v)
+ * loaded activations as igemm_dot() takes them (what igemm_broadcast() does itself)
+ *
+ * A tile reads a few weights and, for each row, four bytes of activations, where they lie: nothing is packed
+ * or gathered. Bodies take rows and vectors as constants.
+ */
+#ifndef VECQ_KERNELS_IGEMM_TILE_H
+#define VECQ_KERNELS_IGEMM_TILE_H
+
+#include <string.h>
+
+#include "kernels/igemm/igemm_plan.h"
+#include "kernels/igemm/igemm_types.h"
+
+#define IGEMM_EACH     (16 / IGEMM_LANES) /* registers of a vector */
+#define IGEMM_ROWS_MAX 12u
+#define IGEMM_UNROLL   _Pragma("GCC unroll 16")
+
+/* t->w, init and acc begin at the first of `vectors` vectors; step: bytes of four rows of K of the panel. */
+IGEMM_BODY void igemm_tile_body(const igemm_tile *t, const unsigned rows, const unsigned vectors, size_t step,
+                                const int is_wide)
+{
+    const unsigned n = vectors * IGEMM_EACH;
+    igemm_register acc[IGEMM_ROWS_MAX][IGEMM_TOGETHER * IGEMM_EACH], w[IGEMM_TOGETHER * IGEMM_EACH];
+    const uint8_t *x[IGEMM_ROWS_MAX];
+    const int8_t *from = t->w;
+    size_t a, b, k;
+    unsigned i, j;
+
+    IGEMM_UNROLL
+    for (i = 0; i < rows; i++) {
+        IGEMM_UNROLL
+        for (j = 0; j < n; j++)
+            acc[i][j] = igemm_load(t->init + IGEMM_LANES * j);
+    }
+    for (a = 0; a < t->outer; a++)
+        for (b = 0; b < t->inner; b++) {
+            const uint8_t *run = t->x + (ptrdiff_t)a * t->outer_step + (ptrdiff_t)b * t->inner_step;
+
+            IGEMM_UNROLL
+            for (i = 0; i < rows; i++)
+                x[i] = run + t->pixel[i];
+            for (k = 0; k < t->run; k += 4, from += step) {
+                IGEMM_UNROLL
+                for (j = 0; j < n; j++)
+                    w[j] = igemm_load(from + 4 * IGEMM_LANES * j);
+                IGEMM_UNROLL
+                for (i = 0; i < rows; i++) {
+                    igemm_register four = igemm_broadcast(x[i] + k);
+
+                    IGEMM_UNROLL
+                    for (j = 0; j < n; j++)
+                        acc[i][j] = igemm_dot(acc[i][j], four, w[j], is_wide);
+                }
+            }
+        }
+    IGEMM_UNROLL
+    for (i = 0; i < rows; i++) {
+        IGEMM_UNROLL
+        for (j = 0; j < n; j++)
+            igemm_store(t->acc + IGEMM_CHANNELS * i + IGEMM_LANES * j, acc[i][j]);
+    }
+}
+
+typedef void (*igemm_tile_fn)(const igemm_tile *t, size_t step);
+
+#if IGEMM_TOGETHER == 4
+#define IGEMM_STEP(v) ((size_t)64 * (v)) /* all of the panel: a constant */
+#else
+#define IGEMM_STEP(v) step
+#endif
+
+#define IGEMM_TILE(v, r)                                                                                     \
+    static void igemm_tile_##v##_##r(const igemm_tile *t, size_t step)                                       \
+    {                                                                                                        \
+        (void)step;                                                                                          \
+        igemm_tile_body(t, r, v, IGEMM_STEP(v), 0);                                                          \
+    }
+#if IGEMM_SPLIT
+#define IGEMM_TILE_WIDE(v, r)                                                                                \
+    static void igemm_wide_##v##_##r(const igemm_tile *t, size_t step)                                       \
+    {                                                                                                        \
+        (void)step;                                                                                          \
+        igemm_tile_body(t, r, v, IGEMM_STEP(v), 1);                                                          \
+    }
+#else
+#define IGEMM_TILE_WIDE(v, r)
+#endif
+#define IGEMM_TILES(v, r) IGEMM_TILE(v, r) IGEMM_TILE_WIDE(v, r)
+
+/* The functions and the table of v vectors, for at most 4, 5, 6, 8 or 12 rows. */
+#define IGEMM_MAKE_4(v) IGEMM_TILES(v, 1) IGEMM_TILES(v, 2) IGEMM_TILES(v, 3) IGEMM_TILES(v, 4)
+#define IGEMM_MAKE_6(v) IGEMM_MAKE_4(v) IGEMM_TILES(v, 5) IGEMM_TILES(v, 6)
+#define IGEMM_MAKE_8(v) IGEMM_MAKE_6(v) IGEMM_TILES(v, 7) IGEMM_TILES(v, 8)
+#define IGEMM_MAKE_12(v)                                                                                     \
+    IGEMM_MAKE_8(v) IGEMM_TILES(v, 9) IGEMM_TILES(v, 10) IGEMM_TILES(v, 11) IGEMM_TILES(v, 12)
+#define IGEMM_LIST_4(p)   p##_1, p##_2, p##_3, p##_4
+#define IGEMM_LIST_6(p)   IGEMM_LIST_4(p), p##_5, p##_6
+#define IGEMM_LIST_8(p)   IGEMM_LIST_6(p), p##_7, p##_8
+#define IGEMM_LIST_12(p)  IGEMM_LIST_8(p), p##_9, p##_10, p##_11, p##_12
+#define IGEMM_JOIN_(a, b) a##b
+#define IGEMM_JOIN(a, b)  IGEMM_JOIN_(a, b)
+
+IGEMM_JOIN(IGEMM_MAKE_, IGEMM_ROWS_1)
+(1)
+#if IGEMM_TOGETHER == 4
+    IGEMM_JOIN(IGEMM_MAKE_, IGEMM_ROWS_2)(2) IGEMM_JOIN(IGEMM_MAKE_,
+                                                        IGEMM_ROWS_3)(3) IGEMM_JOIN(IGEMM_MAKE_,
+                                                                                    IGEMM_ROWS_4)(4)
+#endif
+
+#if IGEMM_TOGETHER == 4
+#define IGEMM_FUNCTIONS(name)                                                                                \
+    {                                                                                                        \
+        {IGEMM_JOIN(IGEMM_LIST_, IGEMM_ROWS_1)(name##_1)},                                                   \
+            {IGEMM_JOIN(IGEMM_LIST_, IGEMM_ROWS_2)(name##_2)},                                               \
+            {IGEMM_JOIN(IGEMM_LIST_, IGEMM_ROWS_3)(name##_3)},                                               \
+            {IGEMM_JOIN(IGEMM_LIST_, IGEMM_ROWS_4)(name##_4)},                                               \
+    }
+#else
+#define IGEMM_FUNCTIONS(name)                                                                                \
+    {                                                                                                        \
+        {                                                                                                    \
+            IGEMM_JOIN(IGEMM_LIST_, IGEMM_ROWS_1)(name##_1)                                                  \
+        }                                                                                                    \
+    }
+#endif
+
+        static const igemm_tile_fn igemm_tiles[IGEMM_TOGETHER][IGEMM_ROWS_MAX] = IGEMM_FUNCTIONS(igemm_tile);
+#if IGEMM_SPLIT
+static const igemm_tile_fn igemm_wides[IGEMM_TOGETHER][IGEMM_ROWS_MAX] = IGEMM_FUNCTIONS(igemm_wide);
+#endif
+
+#if IGEMM_TOGETHER == 4
+static size_t igemm_tile_rows(size_t n_vectors)
+{
+    static const uint8_t rows[4] = {IGEMM_ROWS_1, IGEMM_ROWS_2, IGEMM_ROWS_3, IGEMM_ROWS_4};
+
+    return rows[n_vectors - 1];
+}
+#else
+static size_t igemm_tile_rows(size_t n_vectors)
+{
+    (void)n_vectors;
+    return IGEMM_ROWS_1;
+}
+#endif
+
+static igemm_tile_fn igemm_tile_choose(size_t together, size_t rows, unsigned bits)
+{
+#if IGEMM_SPLIT
+    if (bits > 6)
+        return igemm_wides[together - 1][rows - 1];
+#else
+    (void)bits;
+#endif
+    return igemm_tiles[together - 1][rows - 1];
+}
+
+static void igemm_tile_run(const igemm_tile *t, size_t rows, size_t n_vectors, unsigned bits)
+{
+    size_t together = IGEMM_TOGETHER == 4 ? n_vectors : 1, v;
+    igemm_tile_fn run = igemm_tile_choose(together, rows, bits);
+    igemm_tile part = *t;
+
+    for (v = 0; v < n_vectors; v += together) {
+        run(&part, 64 * n_vectors);
+        part.w += 64;
+        part.init += IGEMM_VECTOR;
+        part.acc += IGEMM_VECTOR;
+    }
+}
+
+/* ---- depthwise: the bytes of four taps are interleaved, then lane by lane they meet four weights of a
+ * channel ---- */
+
+#define IGEMM_PIECE (4u * IGEMM_LANES) /* channels at once: bytes of a register */
+
+/* Interleaving works inside each 128 bits: register j holds, in piece L of 128 bits, the channels 16 L + 4
+ * j.. */
+static void igemm_depthwise_order(const int8_t *w, size_t n_vectors, size_t quads, int8_t *out)
+{
+    const size_t wide = IGEMM_PIECE / 16; /* vectors of a piece */
+    size_t first, quad, j, lane;
+
+    for (first = 0; first < n_vectors; first += wide)
+        for (quad = 0; quad < quads; quad++)
+            for (j = 0; j < 4; j++)
+                for (lane = first; lane < first + wide; lane++, out += 16)
+                    if (lane < n_vectors)
+                        memcpy(out, w + (lane * quads + quad) * 64 + 16 * j, 16);
+                    else
+                        memset(out, 0, 16);
+}
+
+IGEMM_BODY void igemm_depthwise_quad(const uint8_t *x, const ptrdiff_t *taps, igemm_register v[4])
+{
+    igemm_register a = igemm_load(x + taps[0]), b = igemm_load(x + taps[1]), c = igemm_load(x + taps[2]),
+                   d = igemm_load(x + taps[3]);
+    igemm_register ab = igemm_low8(a, b), cd = igemm_low8(c, d), ab_high = igemm_high8(a, b),
+                   cd_high = igemm_high8(c, d);
+
+    v[0] = IGEMM_QUAD(igemm_low16(ab, cd));
+    v[1] = IGEMM_QUAD(igemm_high16(ab, cd));
+    v[2] = IGEMM_QUAD(igemm_low16(ab_high, cd_high));
+    v[3] = IGEMM_QUAD(igemm_high16(ab_high, cd_high));
+}
+
+IGEMM_BODY void igemm_depthwise_body(const igemm_depthwise *d, size_t n_vectors, const int is_wide,
+                                     const int has_sums)
+{
+    const int8_t *w = d->w;
+    size_t first, quad, j;
+
+    for (first = 0; first < n_vectors; first += IGEMM_PIECE / 16) {
+        igemm_register zero = igemm_zero(), acc[4] = {zero, zero, zero, zero},
+                       sums[4] = {zero, zero, zero, zero};
+        igemm_register v[4];
+
+        for (quad = 0; quad < d->quads; quad++, w += 4 * IGEMM_PIECE) {
+            igemm_depthwise_quad(d->x + 16 * first, d->taps + 4 * quad, v);
+            for (j = 0; j < 4; j++)
+                acc[j] = igemm_dot(acc[j], v[j], igemm_load(w + IGEMM_PIECE * j), is_wide);
+            if (has_sums) {
+                size_t n = d->n_taps - 4 * quad;
+                igemm_register ones = igemm_fill(n >= 4   ? 0x01010101
+                                                 : n == 3 ? 0x010101
+                                                 : n == 2 ? 0x0101
+                                                          : 0x01);
+
+                for (j = 0; j < 4; j++)
+                    sums[j] = igemm_dot(sums[j], v[j], ones, 0);
+            }
+        }
+        igemm_store_lanes(d->acc + 16 * first, acc);
+        if (has_sums)
+            igemm_store_lanes(d->acc + IGEMM_CHANNELS + 16 * first, sums);
+    }
+}
+
+static void igemm_depthwise_run(const igemm_depthwise *d, size_t n_vectors, unsigned bits)
+{
+    if (bits == 8)
+        igemm_depthwise_body(d, n_vectors, 1, 1);
+    else if (IGEMM_SPLIT && bits > 6)
+        igemm_depthwise_body(d, n_vectors, 1, 0);
+    else
+        igemm_depthwise_body(d, n_vectors, 0, 0);
+}
+
+#endif
