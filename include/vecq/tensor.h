@@ -83,6 +83,37 @@ VECQ_API size_t vecq_dtype_bytes(vecq_dtype dtype, size_t count);
 VECQ_API vecq_status vecq_tensor_create(vecq_dtype dtype, unsigned rank, const int64_t *dims,
                                         vecq_tensor *out, vecq_error *err);
 VECQ_API void vecq_tensor_destroy(vecq_tensor *tensor); /* empties it; an empty tensor is fine */
+/* The same tensor, seen; valid as long as it. */
+VECQ_API vecq_view vecq_tensor_view(const vecq_tensor *tensor);
+
+/* ---- NumPy files ---- */
+
+/*
+ * .npy files of format versions 1 to 3: bool, integers of 8 to 64 bits, float16, float32, float64, in either
+ * byte order, in C or Fortran order (what is read is little-endian and row-major). Anything else is
+ * VECQ_ERR_UNSUPPORTED, a damaged file VECQ_ERR_FORMAT; messages of the first two begin with the file name.
+ */
+VECQ_API vecq_status vecq_npy_load(const char *path, vecq_tensor *out, vecq_error *err); /* "-": stdin */
+/* Complete or not at all ("-": standard output). */
+VECQ_API vecq_status vecq_npy_save(const char *path, const vecq_view *tensor, vecq_error *err);
+/* A file in memory; bytes behind the data are an error. */
+VECQ_API vecq_status vecq_npy_read(const void *bytes, size_t n_bytes, vecq_tensor *out, vecq_error *err);
+
+/* .npz files: several arrays by name, stored or deflated. */
+typedef struct vecq_npz vecq_npz;
+
+VECQ_API vecq_status vecq_npz_open(const char *path, vecq_npz **out, vecq_error *err);
+/* The memory must stay until it is closed. `name` stands in messages. */
+VECQ_API vecq_status vecq_npz_open_memory(const void *bytes, size_t n_bytes, const char *name, vecq_npz **out,
+                                          vecq_error *err);
+VECQ_API void vecq_npz_close(vecq_npz *npz); /* NULL is fine */
+VECQ_API size_t vecq_npz_count(const vecq_npz *npz);
+/* Name of an array, without ".npy"; NULL out of range. */
+VECQ_API const char *vecq_npz_name(const vecq_npz *npz, size_t index);
+VECQ_API vecq_status vecq_npz_read(const vecq_npz *npz, size_t index, vecq_tensor *out, vecq_error *err);
+/* Writes n arrays, stored. Complete or not at all. */
+VECQ_API vecq_status vecq_npz_save(const char *path, const char *const *names, const vecq_view *tensors,
+                                   size_t n, vecq_error *err);
 
 #ifdef __cplusplus
 }

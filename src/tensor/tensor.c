@@ -119,6 +119,18 @@ vecq_status vecq_tensor_copy(const vecq_tensor *src, vecq_tensor *out, vecq_erro
     return VECQ_OK;
 }
 
+vecq_view vecq_tensor_view(const vecq_tensor *tensor)
+{
+    vecq_view view = {.dtype = tensor->dtype,
+                      .rank = tensor->rank,
+                      .count = tensor->count,
+                      .n_bytes = tensor->n_bytes,
+                      .data = tensor->data};
+
+    memcpy(view.dims, tensor->dims, sizeof view.dims);
+    return view;
+}
+
 void vecq_tensor_destroy(vecq_tensor *tensor)
 {
     vecq_free(tensor->data);
