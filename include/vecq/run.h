@@ -183,6 +183,10 @@ typedef struct vecq_memory_info {
 VECQ_API void vecq_session_memory(const vecq_session *session, const vecq_runner *runner,
                                   vecq_memory_info *out);
 
+/* A tensor out of a file that holds one TensorProto, as test cases of ONNX do ("input_0.pb"). The message
+ * begins with the file name. */
+VECQ_API vecq_status vecq_proto_load(const char *path, vecq_tensor *out, vecq_error *err);
+
 /* The backends of this build, best first; "ref" is the last. NULL out of range. */
 VECQ_API const char *vecq_backend_label(size_t index);
 

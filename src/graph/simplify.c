@@ -206,7 +206,7 @@ static void free_constants(vecq_program *program)
         vecq_var *var = program->vars[i];
 
         if (var->kind == VECQ_VAR_CONSTANT && var->n_uses == 0 && !var->is_output)
-            vecq_tensor_destroy(&var->constant);
+            vecq_var_drop(var);
     }
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "graph/lower.h"
+#include "graph/simplify.h"
 #include "session/session_private.h"
 
 vecq_dtype vecq_run_dtype(vecq_dtype declared)
@@ -113,7 +114,7 @@ static vecq_status plan_make(vecq_session *s, const vecq_run_input *inputs, vecq
     VECQ_TRY(plan_lower(s, inputs, plan, err));
     for (i = 0; i < s->n_outputs; i++)
         plan->outputs[i]->is_output = 1;
-    vecq_program_prune(&plan->program);
+    VECQ_TRY(vecq_program_simplify(&plan->program, NULL, NULL, err));
     VECQ_TRY(vecq_program_bank(&plan->program, &s->bank, err));
     VECQ_TRY(plan_conversions(s, plan, err));
     VECQ_TRY(vecq_exec_create(&plan->program, &options, &plan->exec, err));

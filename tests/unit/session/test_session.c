@@ -189,7 +189,8 @@ static void test_converts_types(void **state)
         vecq_view a, b;
         double *first;
 
-        assert_ok(vecq_runner_bind(r, "x", dtype, 2, dims, pass == 0 ? (void *)half : (void *)wide, &err), &err);
+        assert_ok(vecq_runner_bind(r, "x", dtype, 2, dims, pass == 0 ? (void *)half : (void *)wide, &err),
+                  &err);
         assert_ok(vecq_runner_run(r, &err), &err);
         assert_ok(vecq_runner_output(r, "y", &a, &err), &err);
         assert_int_equal(a.dtype, dtype);
@@ -277,7 +278,8 @@ static void test_refuses_models(void **state)
     expect(VECQ_ERR_IO, vecq_session_load("/nowhere/m.onnx", NULL, &s, err), "/nowhere/m.onnx");
     free(m.data);
 
-    model_begin(&b, 8, 17); /* an operator that nobody knows, in a place that counts, and in one that does not */
+    model_begin(&b, 8,
+                17); /* an operator that nobody knows, in a place that counts, and in one that does not */
     model_input(&b, "x");
     model_output(&b, "y");
     model_node(&b, "Relu", "x", "t");
