@@ -13,15 +13,10 @@
 #define VECQ_BACKEND_EXEC_H
 
 #include "graph/program.h"
+#include "vecq/run.h"
 
 typedef struct vecq_backend vecq_backend;
 typedef struct vecq_exec vecq_exec;
-
-/* What a plan may trade for what; matters for packed weights only. */
-typedef enum vecq_prefer {
-    VECQ_PREFER_SPEED, /* weights may be kept decoded */
-    VECQ_PREFER_MEMORY /* weights stay packed */
-} vecq_prefer;
 
 typedef struct vecq_exec_options {
     const vecq_backend *const *backends; /* in order of preference; ref is used for the rest */
@@ -30,7 +25,7 @@ typedef struct vecq_exec_options {
     int is_training;  /* the prologue is run every time */
     vecq_bank *bank;  /* not NULL: for inference. The prologue runs once, in vecq_exec_create(), its results
                          that runs read are shared through the bank, and nothing else of it is kept */
-    vecq_prefer prefer;
+    vecq_prefer prefer; /* matters for packed weights only */
 } vecq_exec_options;
 
 /* What ops may depend on besides their inputs. */
