@@ -425,7 +425,7 @@ static void open_engine(step_alone *a)
     must(a, dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "attributes");
     must(a, dnnl_primitive_attr_set_scratchpad_mode(relu, dnnl_scratchpad_mode_user), "attributes");
     must(a, dnnl_post_ops_create(&after), "attributes");
-    must(a, vecq_dnnl_append_relu(after), "attributes");
+    must(a, vecq_dnnl_append_eltwise(after, dnnl_eltwise_relu, 0.0f, 0.0f), "attributes");
     must(a, dnnl_primitive_attr_set_post_ops(relu, after), "attributes");
     dnnl_post_ops_destroy(after);
     a->make.attr = attr;

@@ -170,9 +170,10 @@ static inline void lowbit_build_chain(const lowbit_case *c, unsigned bits, size_
 
 /* Two runs, so that what stays from the first is used. */
 static inline void lowbit_run(const lowbit_program *p, const vecq_backend *const *backends, size_t n,
-                              vecq_prefer prefer, unsigned threads, float *y)
+                              int prefer_memory, unsigned threads, float *y)
 {
-    vecq_exec_options options = {.backends = backends, .n_backends = n, .threads = threads, .prefer = prefer};
+    vecq_exec_options options = {
+        .backends = backends, .n_backends = n, .threads = threads, .prefer_memory = prefer_memory};
     vecq_error err = VECQ_ERROR_INIT;
     vecq_run run = {.threads = threads};
     vecq_exec *exec;

@@ -13,7 +13,6 @@
 #define VECQ_BACKEND_EXEC_H
 
 #include "graph/program.h"
-#include "vecq/run.h"
 
 typedef struct vecq_backend vecq_backend;
 typedef struct vecq_exec vecq_exec;
@@ -21,11 +20,11 @@ typedef struct vecq_exec vecq_exec;
 typedef struct vecq_exec_options {
     const vecq_backend *const *backends; /* in order of preference; ref is used for the rest */
     size_t n_backends;
-    unsigned threads; /* 0: all */
-    int is_training;  /* the prologue is run every time */
-    vecq_bank *bank;  /* not NULL: for inference. The prologue runs once, in vecq_exec_create(), its results
-                         that runs read are shared through the bank, and nothing else of it is kept */
-    vecq_prefer prefer; /* matters for packed weights only */
+    unsigned threads;  /* 0: all */
+    int is_training;   /* the prologue is run every time */
+    vecq_bank *bank;   /* not NULL: for inference. The prologue runs once, in vecq_exec_create(), its results
+                          that runs read are shared through the bank, and nothing else of it is kept */
+    int prefer_memory; /* packed weights stay packed: what reads them as floats gets them made in each run */
 } vecq_exec_options;
 
 /* What ops may depend on besides their inputs. */

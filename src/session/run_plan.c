@@ -107,7 +107,8 @@ static vecq_status plan_make(vecq_session *s, const vecq_run_input *inputs, vecq
     vecq_exec_options options = {.backends = s->backends,
                                  .n_backends = s->n_backends,
                                  .threads = s->options.threads,
-                                 .bank = &s->bank};
+                                 .bank = &s->bank,
+                                 .prefer_memory = s->options.prefer == VECQ_PREFER_MEMORY};
     size_t i;
 
     VECQ_TRY(plan_arrays(s, plan, err));

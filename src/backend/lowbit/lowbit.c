@@ -16,7 +16,7 @@ static vecq_status engine_open(const vecq_exec_options *options, const vecq_prog
         return vecq_error_memory(err, sizeof *e);
     e->program = program;
     e->threads = options->threads;
-    e->prefer = options->prefer;
+    e->prefer_memory = options->prefer_memory;
     return VECQ_OK;
 }
 
@@ -38,7 +38,7 @@ static vecq_status plan_weight(vecq_lowbit *e, vecq_planner *planner, const vecq
         if (decode->inputs[i]->kind != VECQ_VAR_CONSTANT)
             return VECQ_OK;
     *taken = 1;
-    if (e->prefer == VECQ_PREFER_MEMORY)
+    if (e->prefer_memory)
         vecq_planner_each_run(planner, op);
     return vecq_planner_lazy(planner, op->outputs[0], &vecq_backend_lowbit, decode, err);
 }

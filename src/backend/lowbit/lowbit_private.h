@@ -13,7 +13,7 @@
 typedef struct vecq_lowbit {
     const vecq_program *program;
     unsigned threads;
-    vecq_prefer prefer;
+    int prefer_memory;
 } vecq_lowbit;
 
 /* ---- packed weights (lowbit_weight.c) ---- */

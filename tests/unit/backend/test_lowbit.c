@@ -11,7 +11,6 @@
 
 static void check(const lowbit_case *c, unsigned bits, size_t n_slices)
 {
-    static const vecq_prefer prefers[] = {VECQ_PREFER_SPEED, VECQ_PREFER_MEMORY};
     const vecq_backend *only[] = {&vecq_backend_lowbit}, *all[4];
     lowbit_program p;
     size_t n_all = 0, i, n;
@@ -28,16 +27,16 @@ static void check(const lowbit_case *c, unsigned bits, size_t n_slices)
     got = calloc(n, sizeof *got);
     assert_non_null(want);
     assert_non_null(got);
-    lowbit_run(&p, NULL, 0, VECQ_PREFER_SPEED, 1, want);
+    lowbit_run(&p, NULL, 0, 0, 1, want);
     for (i = 0; i < n; i++)
         largest = fabs((double)want[i]) > largest ? fabs((double)want[i]) : largest;
-    for (i = 0; i < COUNT(prefers); i++) {
+    for (i = 0; i < 2; i++) {
         size_t k;
 
-        lowbit_run(&p, only, 1, prefers[i], 2, got);
+        lowbit_run(&p, only, 1, (int)i, 2, got);
         for (k = 0; k < n; k++)
             lowbit_close(c->name, bits, k, (double)got[k], (double)want[k], 1e-5 * largest);
-        lowbit_run(&p, all, n_all, prefers[i], 2, got);
+        lowbit_run(&p, all, n_all, (int)i, 2, got);
         for (k = 0; k < n; k++)
             lowbit_close(c->name, bits, k, (double)got[k], (double)want[k], 1e-5 * largest);
     }
@@ -83,12 +82,12 @@ static void test_other_readers(void **state)
     n = sum->count;
     want = calloc(n, sizeof *want);
     got = calloc(n, sizeof *got);
-    lowbit_run(&p, NULL, 0, VECQ_PREFER_SPEED, 1, want);
-    lowbit_run(&p, only, 1, VECQ_PREFER_MEMORY, 1, got);
+    lowbit_run(&p, NULL, 0, 0, 1, want);
+    lowbit_run(&p, only, 1, 1, 1, got);
     assert_memory_equal(want, got, n * sizeof *want);
     p.y = p.w;
-    lowbit_run(&p, NULL, 0, VECQ_PREFER_SPEED, 1, want);
-    lowbit_run(&p, only, 1, VECQ_PREFER_MEMORY, 1, got);
+    lowbit_run(&p, NULL, 0, 0, 1, want);
+    lowbit_run(&p, only, 1, 1, 1, got);
     assert_memory_equal(want, got, n * sizeof *want);
     free(want);
     free(got);
@@ -110,7 +109,7 @@ static void test_memory(void **state)
     (void)state;
     lowbit_build_chain(c, 4, 6, &p);
     for (i = 0; i < 2; i++) {
-        options.prefer = i == 0 ? VECQ_PREFER_SPEED : VECQ_PREFER_MEMORY;
+        options.prefer_memory = i;
         assert_ok(vecq_exec_create(&p.program, &options, &exec, &err), &err);
         bytes[i] = vecq_exec_bytes(exec);
         vecq_exec_destroy(exec);
