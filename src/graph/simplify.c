@@ -7,11 +7,15 @@
 #include "base/status.h"
 #include "graph/simplify_private.h"
 
-/* In this order for each op: what changes nothing goes first, what an op becomes part of comes last. */
+/* In this order for each op. The first of them come to an end before the others begin: parts of a gate must
+ * not become bias or post of another op. */
 static const vecq_simplify_rule rules[] = {
     vecq_simplify_identity, vecq_simplify_layout,   vecq_simplify_gate,       vecq_simplify_padding,
     vecq_simplify_channels, vecq_simplify_residual, vecq_simplify_activation,
 };
+
+#define N_RULES       (sizeof rules / sizeof *rules)
+#define N_FIRST_RULES 4
 
 /* ---- looking ---- */
 
@@ -170,13 +174,13 @@ void vecq_simplify_move(vecq_simplifier *s, vecq_op *op, size_t index)
 
 /* ---- rounds ---- */
 
-static vecq_status round_of(vecq_simplifier *s, int *changed, vecq_error *err)
+static vecq_status round_of(vecq_simplifier *s, size_t n_rules, int *changed, vecq_error *err)
 {
     size_t i, r;
 
     *changed = 0;
     for (i = 0; i < s->program->n_ops; i++)
-        for (r = 0; r < sizeof rules / sizeof *rules && s->program->ops[i] != NULL; r++) {
+        for (r = 0; r < n_rules && s->program->ops[i] != NULL; r++) {
             int done = 0;
 
             VECQ_TRY(rules[r](s, s->program->ops[i], &done, err));
@@ -197,6 +201,19 @@ static void close_gaps(vecq_program *program)
     program->n_ops = n;
 }
 
+static vecq_status rounds(vecq_simplifier *s, size_t n_rules, vecq_error *err)
+{
+    vecq_status status = VECQ_OK;
+    int changed = 1;
+
+    while (status == VECQ_OK && changed) {
+        status = round_of(s, n_rules, &changed, err);
+        close_gaps(s->program);
+        vecq_program_prune(s->program); /* readers that counted may be gone */
+    }
+    return status;
+}
+
 /* Weights that were folded are there twice: what nobody reads any more gives its memory back. */
 static void free_constants(vecq_program *program)
 {
@@ -214,17 +231,14 @@ vecq_status vecq_program_simplify(vecq_program *program, const vecq_simplify_opt
                                   vecq_simplify_counts *counts, vecq_error *err)
 {
     vecq_simplifier s = {.program = program};
-    vecq_status status = VECQ_OK;
-    int changed = 1;
+    vecq_status status;
 
     if (options != NULL)
         s.options = *options;
     vecq_program_prune(program);
-    while (status == VECQ_OK && changed) {
-        status = round_of(&s, &changed, err);
-        close_gaps(program);
-        vecq_program_prune(program); /* readers that counted may be gone */
-    }
+    status = rounds(&s, N_FIRST_RULES, err);
+    if (status == VECQ_OK)
+        status = rounds(&s, N_RULES, err);
     free_constants(program);
     if (counts != NULL)
         *counts = s.counts;
