@@ -30,7 +30,11 @@ static vecq_status slot_add(vecq_planner *p, size_t n_bytes, const vecq_var *ext
     return VECQ_OK;
 }
 
-/* Whether a variable is known as soon as parameters and states are. */
+int vecq_planner_is_training(const vecq_planner *p)
+{
+    return p->is_training;
+}
+
 int vecq_planner_is_prologue(const vecq_planner *p, const vecq_var *var)
 {
     return var->kind == VECQ_VAR_CONSTANT || var->kind == VECQ_VAR_PARAMETER || var->kind == VECQ_VAR_STATE ||

@@ -43,6 +43,12 @@ struct vecq_backend {
                            const vecq_backend *owner, const void *layout, vecq_slot to, vecq_error *err);
 };
 
+/* Whether the plan is one of training: what it leaves for its own backward pass must not be left out. */
+int vecq_planner_is_training(const vecq_planner *planner);
+/* Whether a variable is known as soon as constants, parameters and states are: what is made of it alone is made
+ * once. */
+int vecq_planner_is_prologue(const vecq_planner *planner, const vecq_var *var);
+
 /* How a variable was produced: the backend whose layout it has, and the layout; NULL, NULL when plain
  * (inputs, constants, parameters and states are always plain). */
 const vecq_backend *vecq_planner_produced(const vecq_planner *planner, const vecq_var *var,

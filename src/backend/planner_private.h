@@ -88,7 +88,6 @@ struct vecq_planner {
     size_t n_bytes; /* of the block of memory */
 };
 
-int vecq_planner_is_prologue(const vecq_planner *planner, const vecq_var *var);
 /* Gives every slot its place in one block. */
 vecq_status vecq_planner_place(vecq_planner *planner, vecq_error *err);
 

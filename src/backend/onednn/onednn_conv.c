@@ -8,8 +8,9 @@
  *
  * What a post says (or a Relu that alone reads a Conv) is done in its step.
  *
- * dnnl_convolution_auto leaves the choice between Winograd and direct convolution to the library's own
- * estimate: docs/onednn.md has what was measured.
+ * In training dnnl_convolution_auto leaves the choice between Winograd and direct convolution to the
+ * library's own estimate. Programs that are only run have the choice of better direct ones, of which the
+ * library takes the first even where Winograd is faster: docs/onednn.md has what was measured.
  */
 #include <string.h>
 
@@ -21,6 +22,8 @@
 typedef struct conv_md {
     const vecq_dnnl_md *large, *w, *b, *small;
     vecq_dnnl_window win;
+    int is_training;
+    int tries_winograd;
 } conv_md;
 
 static vecq_status conv_weights(vecq_onednn *e, const vecq_conv_params *p, const vecq_var *w,
@@ -76,9 +79,13 @@ static int conv_takes(const vecq_conv_params *p, const vecq_var *large, const ve
 static dnnl_status_t conv_forward(const vecq_dnnl_maker *m, const void *geometry, dnnl_primitive_desc_t *pd)
 {
     const conv_md *md = geometry;
+    dnnl_prop_kind_t prop = md->is_training ? dnnl_forward_training : dnnl_forward_inference;
 
-    return vecq_dnnl_conv_forward(m, dnnl_forward_training, dnnl_convolution_auto, md->large, md->w, md->b,
-                                  md->small, &md->win, pd);
+    if (md->tries_winograd && vecq_dnnl_conv_forward(m, prop, dnnl_convolution_winograd, md->large, md->w,
+                                                     md->b, md->small, &md->win, pd) == dnnl_success)
+        return dnnl_success;
+    return vecq_dnnl_conv_forward(m, prop, dnnl_convolution_auto, md->large, md->w, md->b, md->small,
+                                  &md->win, pd);
 }
 
 /* The same with images as they were produced; 0: those are plain. */
@@ -110,7 +117,8 @@ static dnnl_status_t conv_backward(vecq_onednn *e, const conv_md *md, int is_wei
                                    dnnl_primitive_desc_t *pd)
 {
     dnnl_primitive_desc_t hint = NULL;
-    dnnl_status_t made = conv_forward(&e->make, md, &hint);
+    dnnl_status_t made = vecq_dnnl_conv_forward(&e->make, dnnl_forward_training, dnnl_convolution_auto,
+                                                md->large, md->w, md->b, md->small, &md->win, &hint);
 
     if (made != dnnl_success)
         return made;
@@ -129,6 +137,18 @@ static dnnl_status_t conv_backward(vecq_onednn *e, const conv_md *md, int is_wei
     return made;
 }
 
+/* Winograd needs fewer multiplications, and pays with transforms of the images: worth it from 32 channels on.
+ */
+static int is_for_winograd(const vecq_conv_params *p, const vecq_var *w)
+{
+    unsigned i;
+
+    for (i = 0; i < p->spatial; i++)
+        if (w->dims[2 + i] != 3 || p->stride[i] != 1 || p->dilation[i] != 1)
+            return 0;
+    return p->spatial == 2 && p->group == 1 && w->dims[0] >= 32 && w->dims[1] >= 32;
+}
+
 /* large, w, b -> small */
 static vecq_status plan_small(vecq_onednn *e, vecq_planner *planner, const vecq_op *op, const vecq_var *large,
                               const vecq_var *w, const vecq_var *b, const vecq_var *small, int *taken,
@@ -143,6 +163,8 @@ static vecq_status plan_small(vecq_onednn *e, vecq_planner *planner, const vecq_
     if (!conv_takes(op->params, large, w, small))
         return VECQ_OK;
     VECQ_TRY(conv_describe(e, op->params, large, w, b, small, &md, err));
+    md.is_training = vecq_planner_is_training(planner);
+    md.tries_winograd = !md.is_training && is_for_winograd(op->params, w);
     return vecq_onednn_finish_post(e, planner, op, conv_forward, &md, args, 4, taken, err);
 }
 
