@@ -91,8 +91,8 @@ static vecq_status read_input(bench *b, char *text, vecq_error *err)
 
 static vecq_status prepare(bench *b, char **inputs, size_t n, vecq_error *err)
 {
-    const vecq_backend *backend = b->backend != NULL ? vecq_backend_find(b->backend) : vecq_backend_at(0);
-    vecq_exec_options options = {.backends = &backend, .n_backends = backend != NULL, .threads = b->threads};
+    const vecq_backend *backends[8];
+    vecq_exec_options options = {.backends = backends, .threads = b->threads};
     vecq_lower_options lower = {.is_frozen = 1};
     const vecq_graph *graph;
     size_t i;
@@ -109,6 +109,12 @@ static vecq_status prepare(bench *b, char **inputs, size_t n, vecq_error *err)
         b->outputs[i]->is_output = 1;
     if (!b->is_plain)
         VECQ_TRY(vecq_program_simplify(&b->program, NULL, NULL, err));
+    while (b->backend == NULL && options.n_backends < vecq_backend_count() && options.n_backends < 8) {
+        backends[options.n_backends] = vecq_backend_at(options.n_backends);
+        options.n_backends++;
+    }
+    if (b->backend != NULL && (backends[options.n_backends++] = vecq_backend_find(b->backend)) == NULL)
+        return vecq_error_set(err, VECQ_ERR_USAGE, "no backend '%s'", b->backend);
     VECQ_TRY(vecq_exec_create(&b->program, &options, &b->exec, err));
     for (i = 0; i < b->n_inputs; i++)
         vecq_exec_bind(b->exec, b->inputs[i].var, b->data[i]);

@@ -405,7 +405,8 @@ static const char *observe(const vecq_backend *backend, int64_t channels, vecq_a
 {
     const int64_t x[4] = {2, 16, 5, 5}, w1[4] = {channels, 16, 3, 3}, w2[4] = {16, channels, 3, 3};
     const int64_t n = VECQ_ACT_HISTOGRAM_DOUBLES;
-    vecq_exec_options options = {.backends = &backend, .n_backends = 1, .threads = 2};
+    vecq_exec_options options = {
+        .backends = &backend, .n_backends = 1, .threads = 2, .is_training = 1}; /* in blocks of 16 channels */
     vecq_run run = {.threads = 2};
     vecq_error err = VECQ_ERROR_INIT;
     vecq_var *weights[2], *pair[2];
