@@ -266,9 +266,10 @@ static int node_is_needed(const vecq_node *node)
     return 0;
 }
 
+/* Of an input only the shape counts. */
 static int node_is_shape(const vecq_node *node)
 {
-    return vecq_node_is(node, "Shape") || vecq_node_is(node, "Size");
+    return vecq_node_is(node, "Shape") || vecq_node_is(node, "Size") || vecq_node_is(node, "EyeLike");
 }
 
 /* Operators without a row may still turn out to be constant (arithmetic on shapes): those that can be folded
@@ -347,15 +348,36 @@ static int matches_any(const char *name, const char *const *globs, size_t n)
     return 0;
 }
 
-/* float16, bfloat16 and double become float32; integers stay. */
-static vecq_status to_float(vecq_tensor *tensor, vecq_error *err)
+/* Integers of 2 and 4 bits, a byte each. */
+static void unpack(const vecq_tensor *packed, uint8_t *dst)
 {
+    const unsigned bits = vecq_dtype_bits(packed->dtype), per_byte = 8 / bits;
+    const int is_signed = packed->dtype == VECQ_DT_INT4 || packed->dtype == VECQ_DT_INT2;
+    size_t i;
+
+    for (i = 0; i < packed->count; i++) {
+        unsigned code = ((const uint8_t *)packed->data)[i / per_byte] >> (i % per_byte * bits);
+
+        code &= (1u << bits) - 1;
+        if (is_signed && (code >> (bits - 1)) != 0)
+            code |= 0xffu << bits;
+        dst[i] = (uint8_t)code;
+    }
+}
+
+/* As a program holds it: floats of other widths become float32, integers below 8 bits a byte each. */
+static vecq_status to_program_type(vecq_tensor *tensor, vecq_error *err)
+{
+    const vecq_dtype dtype = vecq_program_type(tensor->dtype);
     vecq_tensor wide;
 
-    if (!vecq_dtype_is_weight(tensor->dtype) || tensor->dtype == VECQ_DT_FLOAT)
+    if (dtype == tensor->dtype)
         return VECQ_OK;
-    VECQ_TRY(vecq_tensor_create(VECQ_DT_FLOAT, tensor->rank, tensor->dims, &wide, err));
-    vecq_convert_to_f32(tensor->dtype, tensor->data, wide.data, tensor->count);
+    VECQ_TRY(vecq_tensor_create(dtype, tensor->rank, tensor->dims, &wide, err));
+    if (dtype == VECQ_DT_FLOAT)
+        vecq_convert_to_f32(tensor->dtype, tensor->data, wide.data, tensor->count);
+    else
+        unpack(tensor, wide.data);
     vecq_tensor_destroy(tensor);
     *tensor = wide;
     return VECQ_OK;
@@ -366,7 +388,7 @@ static vecq_status load_tensor(vecq_lower *l, const vecq_value *value, vecq_tens
     vecq_status status = vecq_fold_spend(value, &l->budget, out, err);
 
     if (status == VECQ_OK)
-        status = to_float(out, err);
+        status = to_program_type(out, err);
     if (status != VECQ_OK) {
         vecq_tensor_destroy(out);
         vecq_error_prefix(err, "tensor '%s'", value->name);
@@ -401,7 +423,7 @@ static vecq_status shared_const(vecq_lower *l, const vecq_const *c, vecq_shared 
     *out = vecq_bank_find(l->options->bank, c);
     if (*out != NULL)
         return VECQ_OK;
-    if (c->bytes != NULL && c->count > 0 && (c->dtype == VECQ_DT_FLOAT || !vecq_dtype_is_weight(c->dtype))) {
+    if (c->bytes != NULL && c->count > 0 && vecq_program_type(c->dtype) == c->dtype) {
         tensor = (vecq_tensor){.dtype = c->dtype,
                                .rank = c->rank,
                                .count = c->count,
@@ -411,7 +433,7 @@ static vecq_status shared_const(vecq_lower *l, const vecq_const *c, vecq_shared 
         return vecq_bank_borrow(l->options->bank, c, &tensor, out, err);
     }
     VECQ_TRY(vecq_const_load(c, &tensor, err));
-    status = to_float(&tensor, err);
+    status = to_program_type(&tensor, err);
     if (status != VECQ_OK) {
         vecq_tensor_destroy(&tensor);
         return status;
@@ -431,7 +453,7 @@ vecq_status vecq_lower_const(vecq_lower *l, const char *name, const vecq_const *
         return vecq_program_shared(l->program, name, shared, out, err);
     }
     VECQ_TRY(vecq_const_load(c, &tensor, err));
-    status = to_float(&tensor, err);
+    status = to_program_type(&tensor, err);
     if (status != VECQ_OK) {
         vecq_tensor_destroy(&tensor);
         return status;
@@ -544,6 +566,25 @@ static vecq_tensor folding_view(const vecq_var *var)
     return view;
 }
 
+/* Takes the tensor over (also on failure). */
+static vecq_status folded_var(vecq_lower *l, const vecq_value *value, vecq_tensor *tensor, vecq_var **out,
+                              vecq_error *err)
+{
+    vecq_status status = VECQ_OK;
+
+    if (vecq_dtype_bits(tensor->dtype) < 8) { /* a byte each already */
+        tensor->dtype = vecq_program_type(tensor->dtype);
+        tensor->n_bytes = tensor->count;
+    } else {
+        status = to_program_type(tensor, err);
+    }
+    if (status != VECQ_OK) {
+        vecq_tensor_destroy(tensor);
+        return status;
+    }
+    return vecq_program_constant(l->program, value->name, tensor, out, err);
+}
+
 static vecq_status lower_folded(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
                                 vecq_error *err)
 {
@@ -568,7 +609,7 @@ static vecq_status lower_folded(vecq_lower *l, const vecq_node *node, vecq_var *
         if (status != VECQ_OK)
             vecq_tensor_destroy(&results[i]);
         else if (node->outputs[i] != NULL)
-            status = vecq_program_constant(l->program, node->outputs[i]->name, &results[i], &out[i], err);
+            status = folded_var(l, node->outputs[i], &results[i], &out[i], err);
     vecq_free((void *)operands);
     vecq_free(views);
     vecq_free(results);

@@ -101,6 +101,8 @@ vecq_status vecq_lower_attr_ints(const vecq_node *node, const char *name, int64_
  */
 vecq_status vecq_lower_attr_string(const vecq_node *node, const char *name, const char *const *names,
                                    int *out, vecq_error *err);
+/* The type that the model gives a value (int4, float16...), where it says so; else that of its variable. */
+vecq_dtype vecq_lower_type(const vecq_value *value, const vecq_var *var);
 /* 0..rank-1 from a possibly negative axis. */
 vecq_status vecq_lower_axis(int64_t axis, unsigned rank, unsigned *out, vecq_error *err);
 

@@ -33,26 +33,47 @@ vecq_status vecq_lower_ints(const vecq_var *var, const char *what, int64_t *dst,
     return VECQ_OK;
 }
 
+/* Element i of a constant as a number. */
+static double read_number(const vecq_tensor *tensor, size_t i)
+{
+    const void *data = tensor->data;
+
+    switch (tensor->dtype) {
+    case VECQ_DT_FLOAT:
+        return (double)((const float *)data)[i];
+    case VECQ_DT_DOUBLE:
+        return ((const double *)data)[i];
+    case VECQ_DT_INT8:
+        return ((const int8_t *)data)[i];
+    case VECQ_DT_INT16:
+        return ((const int16_t *)data)[i];
+    case VECQ_DT_INT32:
+        return ((const int32_t *)data)[i];
+    case VECQ_DT_INT64:
+        return (double)((const int64_t *)data)[i];
+    case VECQ_DT_UINT16:
+        return ((const uint16_t *)data)[i];
+    case VECQ_DT_UINT32:
+        return ((const uint32_t *)data)[i];
+    case VECQ_DT_UINT64:
+        return (double)((const uint64_t *)data)[i];
+    default: /* uint8, bool */
+        return ((const uint8_t *)data)[i];
+    }
+}
+
 vecq_status vecq_lower_floats(const vecq_var *var, const char *what, double *dst, size_t max, size_t *n,
                               vecq_error *err)
 {
-    int64_t integers[64];
     size_t i;
 
     *n = 0;
     if (var == NULL)
         return VECQ_OK;
     VECQ_TRY(list_check(var, what, max, err));
-    if (var->dtype == VECQ_DT_FLOAT || var->dtype == VECQ_DT_DOUBLE) {
-        for (i = 0; i < var->count; i++)
-            dst[i] = var->dtype == VECQ_DT_FLOAT ? (double)((const float *)var->constant.data)[i]
-                                                 : ((const double *)var->constant.data)[i];
-        *n = var->count;
-        return VECQ_OK;
-    }
-    VECQ_TRY(vecq_lower_ints(var, what, integers, max < 64 ? max : 64, n, err));
-    for (i = 0; i < *n; i++)
-        dst[i] = (double)integers[i];
+    for (i = 0; i < var->count; i++)
+        dst[i] = read_number(&var->constant, i);
+    *n = var->count;
     return VECQ_OK;
 }
 
@@ -96,4 +117,11 @@ vecq_status vecq_lower_axis(int64_t axis, unsigned rank, unsigned *out, vecq_err
                               (long long)axis, rank);
     *out = (unsigned)(axis < 0 ? axis + (int64_t)rank : axis);
     return VECQ_OK;
+}
+
+vecq_dtype vecq_lower_type(const vecq_value *value, const vecq_var *var)
+{
+    if (value->constant != NULL)
+        return value->constant->dtype;
+    return value->is_typed ? value->dtype : var->dtype;
 }

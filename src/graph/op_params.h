@@ -28,6 +28,7 @@ typedef struct vecq_pool_params {
     int64_t pad_begin[VECQ_SPATIAL_MAX], pad_end[VECQ_SPATIAL_MAX];
     int ceil_mode;   /* output size rounded up; windows that would begin in the end padding are left out */
     int include_pad; /* AveragePool: padding counts, but not what a last window has beyond it */
+    int with_places; /* MaxPool: other ops than the gradient read the workspace too */
 } vecq_pool_params;
 
 typedef struct vecq_norm_params {
@@ -70,8 +71,11 @@ typedef struct vecq_shape_params {
     int64_t dims[VECQ_MAX_RANK];
 } vecq_shape_params;
 
+/* What programs do not hold is held by a wider type (vecq_program_type) but has the values of its own: */
 typedef struct vecq_cast_params {
     vecq_dtype to;
+    vecq_dtype
+        through; /* float16, bfloat16: rounded to it; int4, uint4, int2, uint2: cut to its bits; or 0 */
 } vecq_cast_params;
 
 /* ArgMax, ArgMin. */
@@ -80,6 +84,34 @@ typedef struct vecq_arg_params {
     int keep_dims, is_min;
     int is_last; /* of several the last one counts, not the first */
 } vecq_arg_params;
+
+typedef enum vecq_scatter_reduction {
+    VECQ_SCATTER_PUT, /* the last one counts */
+    VECQ_SCATTER_ADD,
+    VECQ_SCATTER_MUL,
+    VECQ_SCATTER_MAX,
+    VECQ_SCATTER_MIN
+} vecq_scatter_reduction;
+
+/* GatherElements, ScatterElements: axis; GatherND: batch dimensions, ScatterND: nothing. */
+typedef struct vecq_scatter_params {
+    unsigned axis, batch;
+    vecq_scatter_reduction reduction;
+} vecq_scatter_params;
+
+/* TopK: of equal ones the first come first. */
+typedef struct vecq_top_k_params {
+    unsigned axis;
+    int64_t k;
+    int is_min;
+} vecq_top_k_params;
+
+/* Cumulate: sums (products) of the elements up to each, along an axis. */
+typedef struct vecq_cumulate_params {
+    unsigned axis;
+    int is_exclusive; /* without the element itself */
+    int is_reverse, is_product;
+} vecq_cumulate_params;
 
 typedef enum vecq_compare_kind {
     VECQ_COMPARE_EQUAL,
@@ -104,7 +136,12 @@ typedef struct vecq_slice_params {
     int64_t full[VECQ_MAX_RANK]; /* SliceGrad: shape of what was sliced */
 } vecq_slice_params;
 
-typedef enum vecq_pad_mode { VECQ_PAD_CONSTANT, VECQ_PAD_REFLECT, VECQ_PAD_EDGE } vecq_pad_mode;
+typedef enum vecq_pad_mode {
+    VECQ_PAD_CONSTANT,
+    VECQ_PAD_REFLECT,
+    VECQ_PAD_EDGE,
+    VECQ_PAD_WRAP
+} vecq_pad_mode;
 
 typedef struct vecq_pad_params {
     vecq_pad_mode mode;
@@ -112,12 +149,14 @@ typedef struct vecq_pad_params {
     double value;
 } vecq_pad_params;
 
-typedef enum vecq_resize_mode { VECQ_RESIZE_NEAREST, VECQ_RESIZE_LINEAR } vecq_resize_mode;
+typedef enum vecq_resize_mode { VECQ_RESIZE_NEAREST, VECQ_RESIZE_LINEAR, VECQ_RESIZE_CUBIC } vecq_resize_mode;
 typedef enum vecq_resize_coordinate {
     VECQ_COORD_HALF_PIXEL,
     VECQ_COORD_PYTORCH_HALF_PIXEL,
     VECQ_COORD_ALIGN_CORNERS,
-    VECQ_COORD_ASYMMETRIC
+    VECQ_COORD_ASYMMETRIC,
+    VECQ_COORD_HALF_PIXEL_SYMMETRIC,
+    VECQ_COORD_CROP /* tf_crop_and_resize */
 } vecq_resize_coordinate;
 typedef enum vecq_resize_nearest {
     VECQ_NEAREST_ROUND_PREFER_FLOOR,
@@ -133,6 +172,11 @@ typedef struct vecq_resize_params {
     int64_t sizes[VECQ_MAX_RANK]; /* of the output (of the forward op) */
     double scales[VECQ_MAX_RANK]; /* used for coordinates */
     int64_t full[VECQ_MAX_RANK];  /* gradient: shape of the forward input */
+    double cubic;                 /* coefficient a */
+    int exclude_outside;          /* cubic: what lies outside has no weight, not that of the edge */
+    int antialias;                /* linear, cubic: a filter as wide as the shrinking asks for */
+    double first[VECQ_MAX_RANK], last[VECQ_MAX_RANK]; /* crop: part of the image, 0..1 */
+    double outside;                                   /* crop: value beyond it */
 } vecq_resize_params;
 
 /* ONNX LSTM: x [T, B, I], w [D, 4H, I], r [D, 4H, H], b [D, 8H]; gates i, o, f, c. */

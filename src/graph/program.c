@@ -175,16 +175,42 @@ vecq_status vecq_program_stored(vecq_program *program, vecq_stored *stored, vecq
 vecq_status vecq_program_fill(vecq_program *program, const char *name, vecq_dtype dtype, unsigned rank,
                               const int64_t *dims, double value, vecq_var **out, vecq_error *err)
 {
+    const float narrow = (float)value;
+    const int64_t integer = value >= 0x1p63 || value < -0x1p63 ? 0 : (int64_t)value; /* of reals: not used */
+    const void *src = dtype == VECQ_DT_DOUBLE  ? (const void *)&value
+                      : dtype == VECQ_DT_FLOAT ? (const void *)&narrow
+                                               : (const void *)&integer; /* its low bytes */
+    size_t size = vecq_dtype_bytes(dtype, 1), i;
     vecq_tensor tensor;
-    size_t i;
 
     VECQ_TRY(vecq_tensor_create(dtype, rank, dims, &tensor, err));
     for (i = 0; i < tensor.count; i++)
-        if (dtype == VECQ_DT_DOUBLE)
-            ((double *)tensor.data)[i] = value;
-        else
-            ((float *)tensor.data)[i] = (float)value;
+        memcpy((unsigned char *)tensor.data + i * size, src, size);
     return vecq_program_constant(program, name, &tensor, out, err);
+}
+
+int vecq_program_holds(vecq_dtype dtype)
+{
+    return (dtype >= VECQ_DT_FLOAT && dtype <= VECQ_DT_INT64) || dtype == VECQ_DT_BOOL ||
+           dtype == VECQ_DT_DOUBLE || dtype == VECQ_DT_UINT32 || dtype == VECQ_DT_UINT64;
+}
+
+vecq_dtype vecq_program_type(vecq_dtype dtype)
+{
+    switch (dtype) {
+    case VECQ_DT_FLOAT16:
+    case VECQ_DT_BFLOAT16:
+    case VECQ_DT_DOUBLE:
+        return VECQ_DT_FLOAT;
+    case VECQ_DT_INT4:
+    case VECQ_DT_INT2:
+        return VECQ_DT_INT8;
+    case VECQ_DT_UINT4:
+    case VECQ_DT_UINT2:
+        return VECQ_DT_UINT8;
+    default:
+        return dtype;
+    }
 }
 
 int vecq_var_is_float(const vecq_var *var)

@@ -87,7 +87,7 @@ typedef enum vecq_var_kind {
 struct vecq_var {
     vecq_var_kind kind;
     const char *name; /* for messages and printing */
-    vecq_dtype dtype; /* float32, double, int32, int64, uint8, bool */
+    vecq_dtype dtype; /* vecq_program_holds() */
     unsigned rank;
     int64_t dims[VECQ_MAX_RANK];
     size_t count;
@@ -139,7 +139,7 @@ vecq_status vecq_program_shared(vecq_program *program, const char *name, vecq_sh
                                 vecq_error *err);
 /* The variable of a stored tensor; one for each tensor and program. */
 vecq_status vecq_program_stored(vecq_program *program, vecq_stored *stored, vecq_var **out, vecq_error *err);
-/* Float constant with every element the same. */
+/* Constant with every element the same (integers: cut to an integer, and to their bits). */
 vecq_status vecq_program_fill(vecq_program *program, const char *name, vecq_dtype dtype, unsigned rank,
                               const int64_t *dims, double value, vecq_var **out, vecq_error *err);
 
@@ -174,6 +174,11 @@ vecq_status vecq_op_output_like(vecq_op *op, size_t i, const vecq_var *like, vec
 vecq_status vecq_op_fail(vecq_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 int vecq_var_is_float(const vecq_var *var); /* float32 or double */
+/* Types of variables: bool, integers of 8 to 64 bits, float32, double. */
+int vecq_program_holds(vecq_dtype dtype);
+/* The type of a variable that holds values of a model's type: float32 for every floating-point type, a byte
+ * for integers below 8 bits, the type itself for the rest. */
+vecq_dtype vecq_program_type(vecq_dtype dtype);
 int vecq_var_same_shape(const vecq_var *a, const vecq_var *b);
 /* "2x3x32x32" into text[96]. */
 const char *vecq_var_shape_text(const vecq_var *var, char text[96]);

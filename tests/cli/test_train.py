@@ -202,7 +202,7 @@ class Train(vecq_cli.Case):
                                               node("MatMul", ["f", "w"], ["m"], "m"),
                                               node("Sign", ["m"], ["out"], "hard")], flat))
         odd = self.path("odd.onnx", model([node("Flatten", ["images"], ["f"], "f"),
-                                           node("Hardmax", ["f"], ["h"], "odd"),
+                                           node("Unique", ["f"], ["h"], "odd"),
                                            node("MatMul", ["h", "w"], ["out"], "m")], flat))
         recipe = self.path("bad.yaml", b"train:\n  epochs: 3\n  bach: 4\n")
         rows = [
@@ -213,7 +213,7 @@ class Train(vecq_cli.Case):
             (["--model", plain, "--network", "lenet5", "--data", data], ["both set"]),
             (["--model", other, "--data", data], ["'images' is ?x4x4x4", "data.channels"]),
             (["--model", signs, "--data", data], ["Sign 'hard' has no gradient"]),
-            (["--model", odd, "--data", data], ["Hardmax 'odd'", "cannot be trained"]),
+            (["--model", odd, "--data", data], ["Unique 'odd'", "cannot be trained"]),
             (["--model", plain, "--data", data, "--set", "train.batch=999"], ["train.batch is 999", "300"]),
             (["--model", plain, "--data", data, "-b", "3", "--set", "quantize.include=nothing*"], ["no weight"]),
             (["--model", plain, "--data", data, "--set", "train.freeze=*"], ["nothing to train"]),

@@ -23,6 +23,14 @@ DYNAMIC = {
 }
 INTEGERS = {"audio/silero_vad_16k_op15.onnx": (16000, 16001), "text/byte_sb_bidi_lstm.onnx": (0, 256)}
 NUMPY_TYPE = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64, 9: bool, 10: np.float16, 11: np.float64}
+# Element types that programs hold, by ONNX number; floats of other widths are computed in float32, integers below
+# 8 bits lie in a byte each.
+TYPE_NUMPY = {t: np.dtype(v) for t, v in {**NUMPY_TYPE, 4: np.uint16, 5: np.int16, 12: np.uint32, 13: np.uint64}.items()}
+TYPE_NAME = {1: np.dtype(np.float32), 2: np.dtype(np.uint8), 3: np.dtype(np.int8), 4: np.dtype(np.uint16),
+             5: np.dtype(np.int16), 6: np.dtype(np.int32), 7: np.dtype(np.int64), 9: np.dtype(bool),
+             12: np.dtype(np.uint32), 13: np.dtype(np.uint64)}
+FLOATS = {1, 10, 11, 16}
+NARROW = {21: np.uint8, 22: np.int8, 25: np.uint8, 26: np.int8}
 
 
 def need(*names):

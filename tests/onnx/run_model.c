@@ -4,11 +4,13 @@
  *
  *     run_model [--backend NAME] [--threads N] [--repeat N] [--simplify 1] MODEL OUT [NAME=TYPE:DIMS:FILE]...
  *     run_model --backends
+ *     run_model --operators       a line "NAME VERSION [static]" for each that is run (static: only folded)
  *
  * An input is raw little-endian elements of an ONNX type number, "1:2x3:x.bin". Output i goes to the file
- * OUT.i; a line "i TYPE DIMS NAME" on standard output says what it is, and "time SECONDS" the fastest of the
- * repeated runs; simplified, a line "simplified N" says how many ops went. Exit status 3: something in the
- * model is not supported; 1: any other error; the message is on standard error.
+ * OUT.i; a line "i TYPE DIMS NAME" on standard output says what it is, "time SECONDS" the fastest of the
+ * repeated runs, "step BACKEND OP" a step of the plan; simplified, a line "simplified N" says how many ops
+ * went. Exit status 3: something in the model is not supported; 1: any other error; the message is on
+ * standard error.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -141,6 +143,8 @@ static vecq_status run(run_state *s, const run_options *o, vecq_error *err)
         best = taken < best ? taken : best;
     }
     printf("time %.6f\n", best);
+    for (k = 0; k < vecq_exec_steps(s->exec); k++)
+        printf("step %s %s\n", vecq_exec_step(s->exec, k).backend, vecq_exec_step(s->exec, k).op);
     return VECQ_OK;
 }
 
@@ -191,6 +195,16 @@ static vecq_status work(run_state *s, const run_options *o, vecq_error *err)
     return VECQ_OK;
 }
 
+static void list_operators(void)
+{
+#define VECQ_LOWER(name, since, stem)   puts(#name " " #since);
+#define VECQ_FOLD_OP(name, since, f, v) puts(#name " " #since " static");
+#include "graph/fold_ops.def"
+#include "graph/lower_ops.def"
+#undef VECQ_LOWER
+#undef VECQ_FOLD_OP
+}
+
 int main(int argc, char **argv)
 {
     vecq_error err = VECQ_ERROR_INIT;
@@ -203,6 +217,10 @@ int main(int argc, char **argv)
         for (i = 0; i < vecq_backend_count(); i++)
             puts(vecq_backend_name(vecq_backend_at(i)));
         puts("ref");
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "--operators") == 0) {
+        list_operators();
         return 0;
     }
     if (!parse_arguments(argc, argv, &options)) {

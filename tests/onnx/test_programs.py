@@ -78,7 +78,7 @@ def run_program(path, feeds, backend, folder, repeat=1, simplify=0):
     for line in done.stdout.splitlines():
         if line.startswith("time "):
             seconds = float(line[5:])
-        if line.startswith(("time ", "simplified ")):
+        if line.startswith(("time ", "step ", "simplified ")):
             continue
         index, dtype, shape, _ = line.split(" ", 3)
         dims = [] if shape == "scalar" else [int(d) for d in shape.split("x")]

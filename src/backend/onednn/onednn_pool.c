@@ -66,6 +66,8 @@ static int pool_describe(const vecq_op *op, const vecq_var *x, const vecq_var *y
     const vecq_pool_params *p = op->params;
 
     memset(md, 0, sizeof *md);
+    if (p->with_places) /* the library's workspace has a form of its own */
+        return 0;
     md->alg = is_max           ? dnnl_pooling_max
               : p->include_pad ? dnnl_pooling_avg_include_padding
                                : dnnl_pooling_avg_exclude_padding;

@@ -8,6 +8,7 @@
 #include <tgmath.h>
 
 #include "backend/ref/ref.h"
+#include "backend/ref/ref_types.h"
 #include "base/status.h"
 #include "base/threads.h"
 
@@ -123,33 +124,120 @@ static vecq_status walk_range(void *context, size_t begin, size_t end, unsigned 
     return VECQ_OK;
 }
 
-static vecq_status run(const vecq_ref_call *call, row_fn f32, row_fn f64)
+/* rows[type of the result]; NULL: the shape function let no such type through. */
+static vecq_status run(const vecq_ref_call *call, const row_fn *rows)
 {
     const vecq_op *op = call->op;
-    walk w = {.a = call->in[0], .b = call->in[1], .y = call->out[0]};
+    const vecq_var *y = op->outputs[0];
+    walk w = {.a = call->in[0], .b = call->in[1], .y = call->out[0], .row = rows[y->dtype]};
 
-    if (call->out[0] == NULL || op->outputs[0]->count == 0)
+    if (call->out[0] == NULL || y->count == 0)
         return VECQ_OK;
-    w.row = op->outputs[0]->dtype == VECQ_DT_DOUBLE ? f64 : f32;
-    w.element = op->outputs[0]->dtype == VECQ_DT_DOUBLE ? sizeof(double) : sizeof(float);
-    walk_make(&w, op->outputs[0], op->inputs[0], op->inputs[1]);
+    if (w.row == NULL)
+        return vecq_error_set(call->err, VECQ_ERR_UNSUPPORTED, "%s '%s': type %s is not covered",
+                              op->info->name, op->name, vecq_dtype_name(y->dtype));
+    w.element = vecq_dtype_bytes(y->dtype, 1);
+    walk_make(&w, y, op->inputs[0], op->inputs[1]);
     return vecq_parallel_for(w.rows * w.parts, ROW_MAX / w.part, call->run->threads, walk_range, &w,
                              call->err);
 }
 
-#define BINARY(stem, expression)                                                                             \
-    ROW(stem##_f32, float, expression)                                                                       \
-    ROW(stem##_f64, double, expression)                                                                      \
+/* Integers are computed in 64 bits without a sign, where overflow wraps, and cut back to their type. */
+typedef uint64_t wide;
+
+/* Toward zero; by zero, which ONNX leaves open, 0. */
+static int64_t divide(int64_t a, int64_t b)
+{
+    return b == 0 ? 0 : b == -1 ? (int64_t)(0 - (wide)a) : a / b;
+}
+
+/* The remainder has the sign of the divisor. */
+static int64_t modulo(int64_t a, int64_t b)
+{
+    int64_t rest = b == 0 || b == -1 ? 0 : a % b;
+
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+static double real_modulo_f64(double a, double b)
+{
+    double rest = fmod(a, b);
+
+    if (rest == 0)
+        return copysign(0.0, b);
+    return (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+static float real_modulo_f32(float a, float b)
+{
+    float rest = fmodf(a, b);
+
+    if (rest == 0)
+        return copysignf(0.0f, b);
+    return (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+#define real_modulo(a, b) _Generic((a), float : real_modulo_f32, default : real_modulo_f64)(a, b)
+
+static int64_t remainder_of(int64_t a, int64_t b)
+{
+    return b == 0 || b == -1 ? 0 : a % b;
+}
+
+/* A table of rows, with the same or with their own expressions for reals, signed and unsigned integers. */
+#define BINARY(stem, real, integer, natural)                                                                 \
+    ROW(stem##_float, float, real)                                                                           \
+    ROW(stem##_double, double, real)                                                                         \
+    INTEGER_ROWS(stem, integer, natural)                                                                     \
+    static const row_fn stem##_rows[VECQ_DT_COUNT] = {                                                       \
+        [VECQ_DT_FLOAT] = stem##_float, [VECQ_DT_DOUBLE] = stem##_double, INTEGER_ENTRIES(stem)};            \
+    FUNCTION(stem)
+#define BINARY_INTEGER(stem, integer, natural)                                                               \
+    INTEGER_ROWS(stem, integer, natural)                                                                     \
+    static const row_fn stem##_rows[VECQ_DT_COUNT] = {INTEGER_ENTRIES(stem)};                                \
+    FUNCTION(stem)
+#define INTEGER_ROWS(stem, integer, natural)                                                                 \
+    NATURAL_ROWS(stem, natural)                                                                              \
+    ROW(stem##_int8, int8_t, (int8_t)(integer))                                                              \
+    ROW(stem##_int16, int16_t, (int16_t)(integer))                                                           \
+    ROW(stem##_int32, int32_t, (int32_t)(integer))                                                           \
+    ROW(stem##_int64, int64_t, (int64_t)(integer))
+#define NATURAL_ROWS(stem, natural)                                                                          \
+    ROW(stem##_uint8, uint8_t, (uint8_t)(natural))                                                           \
+    ROW(stem##_uint16, uint16_t, (uint16_t)(natural))                                                        \
+    ROW(stem##_uint32, uint32_t, (uint32_t)(natural))                                                        \
+    ROW(stem##_uint64, uint64_t, (uint64_t)(natural))
+#define INTEGER_ENTRIES(stem)                                                                                \
+    [VECQ_DT_INT8] = stem##_int8, [VECQ_DT_INT16] = stem##_int16, [VECQ_DT_INT32] = stem##_int32,            \
+    [VECQ_DT_INT64] = stem##_int64, NATURAL_ENTRIES(stem)
+#define NATURAL_ENTRIES(stem)                                                                                \
+    [VECQ_DT_UINT8] = stem##_uint8, [VECQ_DT_UINT16] = stem##_uint16, [VECQ_DT_UINT32] = stem##_uint32,      \
+    [VECQ_DT_UINT64] = stem##_uint64
+#define FUNCTION(stem)                                                                                       \
     vecq_status vecq_ref_##stem(const vecq_ref_call *call)                                                   \
     {                                                                                                        \
-        return run(call, stem##_f32, stem##_f64);                                                            \
+        return run(call, stem##_rows);                                                                       \
     }
 
 /* What is not a number in one of them stays so in the larger or smaller one: training must not hide it. */
-BINARY(add, a + b)
-BINARY(sub, a - b)
-BINARY(mul, a *b)
-BINARY(div, a / b)
-BINARY(max, a > b || a != a ? a : b)
-BINARY(min, a < b || a != a ? a : b)
-BINARY(pow, b == 2 ? a * a : pow(a, b))
+BINARY(add, a + b, (wide)a + (wide)b, (wide)a + (wide)b)
+BINARY(sub, a - b, (wide)a - (wide)b, (wide)a - (wide)b)
+BINARY(mul, a *b, (wide)a *(wide)b, (wide)a *(wide)b)
+BINARY(div, a / b, divide(a, b), b == 0 ? 0 : a / b)
+BINARY(max, a > b || a != a ? a : b, a > b ? a : b, a > b ? a : b)
+BINARY(min, a < b || a != a ? a : b, a < b ? a : b, a < b ? a : b)
+BINARY(fmod, fmod(a, b), remainder_of(a, b), b == 0 ? 0 : a % b)
+BINARY(mod, real_modulo(a, b), modulo(a, b), b == 0 ? 0 : a % b)
+BINARY_INTEGER(bit_and, a &b, a &b)
+BINARY_INTEGER(bit_or, a | b, a | b)
+BINARY_INTEGER(bit_xor, a ^ b, a ^ b)
+/* By the width of the type or more (or by less than 0) nothing but the sign is left. */
+BINARY_INTEGER(shift_left, (wide)b < 8 * sizeof b ? (wide)a << (wide)b : 0,
+               (wide)b < 8 * sizeof b ? (wide)a << (wide)b : 0)
+BINARY_INTEGER(shift_right, (wide)b < 8 * sizeof b ? a >> b : -(a < 0),
+               (wide)b < 8 * sizeof b ? (wide)a >> (wide)b : 0)
+
+ROW(pow_f32, float, b == 2 ? a * a : pow(a, b))
+ROW(pow_f64, double, b == 2 ? a * a : pow(a, b))
+static const row_fn pow_rows[VECQ_DT_COUNT] = {[VECQ_DT_FLOAT] = pow_f32, [VECQ_DT_DOUBLE] = pow_f64};
+FUNCTION(pow)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reductions and Expand. Neighbouring axes of the same kind (kept, reduced) are merged. Where the last axis
- * is reduced, each result is made of runs of neighbouring elements; where it is kept, results are made in
- * blocks of neighbours. Either way the order of summation is fixed, and sums are in double.
+ * Reductions (sum, mean, maximum, product) and Expand. Neighbouring axes of the same kind (kept, reduced) are
+ * merged. Where the last axis is reduced, each result is made of runs of neighbouring elements; where it is
+ * kept, results are made in blocks of neighbours. Either way the order of summation is fixed, and sums are in
+ * double.
  */
 #include <string.h>
 
@@ -24,7 +25,7 @@ typedef struct reduction {
     axes_list kept, reduced; /* of the last axis (merged): only in `length` */
     size_t length;           /* of the last axis */
     int last_is_kept;
-    int is_max;
+    int is_max, is_product;
     double factor;
     size_t blocks; /* last_is_kept: blocks of results in a row */
     const void *x, *dy;
@@ -126,6 +127,14 @@ static inline double larger(double a, double b)
             best = larger(best, (double)x[i]);                                                               \
         return best;                                                                                         \
     }                                                                                                        \
+    static double product_run_##suffix(const type *x, size_t n)                                              \
+    {                                                                                                        \
+        double product = 1;                                                                                  \
+        size_t i;                                                                                            \
+        for (i = 0; i < n; i++)                                                                              \
+            product *= (double)x[i];                                                                         \
+        return product;                                                                                      \
+    }                                                                                                        \
     static void reduce_runs_##suffix(const reduction *r, size_t o)                                           \
     {                                                                                                        \
         const type *x = (const type *)r->x + offset_of(&r->kept, o);                                         \
@@ -133,7 +142,9 @@ static inline double larger(double a, double b)
         size_t k;                                                                                            \
         for (k = 0; k < r->reduced.count; k++) {                                                             \
             const type *run = x + offset_of(&r->reduced, k);                                                 \
-            if (!r->is_max)                                                                                  \
+            if (r->is_product)                                                                               \
+                acc = (k == 0 ? 1 : acc) * product_run_##suffix(run, r->length);                             \
+            else if (!r->is_max)                                                                             \
                 acc += sum_run_##suffix(run, r->length);                                                     \
             else                                                                                             \
                 acc = k == 0 ? max_run_##suffix(run, r->length)                                              \
@@ -150,7 +161,10 @@ static inline double larger(double a, double b)
         double acc[BLOCK] = {0};                                                                             \
         for (k = 0; k < r->reduced.count; k++) {                                                             \
             const type *row = x + offset_of(&r->reduced, k);                                                 \
-            if (!r->is_max)                                                                                  \
+            if (r->is_product)                                                                               \
+                for (j = 0; j < n; j++)                                                                      \
+                    acc[j] = (k == 0 ? 1 : acc[j]) * (double)row[j];                                         \
+            else if (!r->is_max)                                                                             \
                 for (j = 0; j < n; j++)                                                                      \
                     acc[j] += (double)row[j];                                                                \
             else                                                                                             \
@@ -206,11 +220,17 @@ static size_t grain(size_t work)
     return work < GRAIN_WORK ? GRAIN_WORK / (work > 0 ? work : 1) : 1;
 }
 
-static vecq_status run(const vecq_ref_call *call, int is_max, int is_mean)
+enum { REDUCE_SUM, REDUCE_MEAN, REDUCE_MAX, REDUCE_PRODUCT };
+
+static vecq_status run(const vecq_ref_call *call, int how)
 {
     const vecq_reduce_params *params = call->op->params;
     const vecq_var *x = call->op->inputs[0], *y = call->op->outputs[0];
-    reduction r = {.x = call->in[0], .y = call->out[0], .is_max = is_max, .factor = 1};
+    reduction r = {.x = call->in[0],
+                   .y = call->out[0],
+                   .is_max = how == REDUCE_MAX,
+                   .is_product = how == REDUCE_PRODUCT,
+                   .factor = 1};
     size_t tasks, work;
 
     if (call->out[0] == NULL || y->count == 0)
@@ -220,7 +240,7 @@ static vecq_status run(const vecq_ref_call *call, int is_max, int is_mean)
         return VECQ_OK;
     }
     reduction_make(&r, x, params->axes);
-    if (is_mean)
+    if (how == REDUCE_MEAN)
         r.factor = 1.0 / (double)(x->count / y->count);
     tasks = r.kept.count * r.blocks;
     work = r.reduced.count * (r.last_is_kept && r.length > BLOCK ? BLOCK : r.length);
@@ -230,17 +250,22 @@ static vecq_status run(const vecq_ref_call *call, int is_max, int is_mean)
 
 vecq_status vecq_ref_reduce_sum(const vecq_ref_call *call)
 {
-    return run(call, 0, 0);
+    return run(call, REDUCE_SUM);
 }
 
 vecq_status vecq_ref_reduce_mean(const vecq_ref_call *call)
 {
-    return run(call, 0, 1);
+    return run(call, REDUCE_MEAN);
 }
 
 vecq_status vecq_ref_reduce_max(const vecq_ref_call *call)
 {
-    return run(call, 1, 0);
+    return run(call, REDUCE_MAX);
+}
+
+vecq_status vecq_ref_reduce_prod(const vecq_ref_call *call)
+{
+    return run(call, REDUCE_PRODUCT);
 }
 
 vecq_status vecq_ref_reduce_max_grad(const vecq_ref_call *call)

@@ -33,17 +33,23 @@ static vecq_status finish(const vecq_ref_call *call, vecq_ref_map *maps, int is_
 
 /* Place in the operand of element i, in float as exporters and runtimes compute it: where it falls exactly on
  * or between elements, rounding decides in the same way. */
-static float coordinate(vecq_resize_coordinate how, size_t i, double scale, size_t n_in, size_t n_out)
+static float coordinate(const vecq_resize_params *params, unsigned a, size_t i, size_t n_in, size_t n_out)
 {
-    float x = (float)i, s = (float)scale;
+    float x = (float)i, s = (float)params->scales[a], wide = (float)(n_in - 1);
+    float from = (float)params->first[a], to = (float)params->last[a];
 
-    switch (how) {
+    switch (params->coordinate) {
     case VECQ_COORD_HALF_PIXEL:
         return (x + 0.5f) / s - 0.5f;
+    case VECQ_COORD_HALF_PIXEL_SYMMETRIC:
+        return (float)n_in / 2 * (1 - (float)n_out / (s * (float)n_in)) + (x + 0.5f) / s - 0.5f;
     case VECQ_COORD_PYTORCH_HALF_PIXEL:
         return n_out > 1 ? (x + 0.5f) / s - 0.5f : 0;
     case VECQ_COORD_ALIGN_CORNERS:
-        return n_out > 1 ? x * (float)(n_in - 1) / (float)(n_out - 1) : 0;
+        return n_out > 1 ? x * wide / (float)(n_out - 1) : 0;
+    case VECQ_COORD_CROP:
+        return n_out > 1 ? from * wide + x * (to - from) * wide / (float)(n_out - 1)
+                         : 0.5f * (from + to) * wide;
     case VECQ_COORD_ASYMMETRIC:
     default:
         return x / s;
@@ -72,27 +78,85 @@ static double clamp(double x, size_t n)
     return x < 0 ? 0 : x > last ? last : x;
 }
 
+/* Weight of what lies `distance` away: a tent, or the cubic of R. Keys (1981) with coefficient a. */
+static double filter(const vecq_resize_params *params, double distance)
+{
+    double d = fabs(distance), a = params->cubic;
+
+    if (params->mode == VECQ_RESIZE_LINEAR)
+        return d < 1 ? 1 - d : 0;
+    if (d <= 1)
+        return ((a + 2) * d - (a + 3)) * d * d + 1;
+    return d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a : 0;
+}
+
+/* Elements to either side of a place that the filter reaches; `shrink` <= 1 makes it wider. */
+static int64_t filter_reach(const vecq_resize_params *params, double shrink)
+{
+    return (int64_t)ceil((params->mode == VECQ_RESIZE_LINEAR ? 1 : 2) / shrink);
+}
+
+static double filter_shrink(const vecq_resize_params *params, unsigned a)
+{
+    return params->antialias && params->scales[a] < 1 ? params->scales[a] : 1;
+}
+
+/* Entries of one row: weights that add up to 1; beyond the ends stand the elements of the ends. */
+static void filter_row(const vecq_resize_params *params, unsigned a, double place, vecq_ref_map *map,
+                       size_t row)
+{
+    const double shrink = filter_shrink(params, a);
+    const int64_t reach = filter_reach(params, shrink), middle = (int64_t)floor(place),
+                  last = (int64_t)map->n_in - 1;
+    double sum = 0;
+    int64_t i;
+
+    for (i = middle - reach + 1; i <= middle + reach; i++)
+        if (!params->exclude_outside || (i >= 0 && i <= last))
+            sum += filter(params, ((double)i - place) * shrink);
+    for (i = middle - reach + 1; i <= middle + reach; i++) {
+        double weight = filter(params, ((double)i - place) * shrink) / sum;
+
+        if (weight != 0 && (!params->exclude_outside || (i >= 0 && i <= last)))
+            vecq_ref_map_entry(map, row, (size_t)(i < 0 ? 0 : i > last ? last : i), weight);
+    }
+}
+
+static void resize_row(const vecq_resize_params *params, unsigned a, double x, vecq_ref_map *map, size_t row)
+{
+    double place, low, part;
+
+    if (params->coordinate == VECQ_COORD_CROP && (x < 0 || x > (double)(map->n_in - 1)))
+        return;
+    if (params->mode == VECQ_RESIZE_NEAREST) {
+        vecq_ref_map_entry(map, row, (size_t)clamp(nearest(params->nearest, x), map->n_in), 1);
+        return;
+    }
+    if (params->mode == VECQ_RESIZE_CUBIC || filter_shrink(params, a) < 1) {
+        filter_row(params, a, x, map, row);
+        return;
+    }
+    place = clamp(x, map->n_in);
+    low = floor(place);
+    part = place - low;
+    vecq_ref_map_entry(map, row, (size_t)low, 1 - part);
+    if (part > 0)
+        vecq_ref_map_entry(map, row, (size_t)low + 1, part);
+}
+
 static vecq_status resize_map(const vecq_resize_params *params, unsigned a, int64_t n_in, vecq_ref_map *map,
                               vecq_error *err)
 {
-    int64_t n_out = params->sizes[a];
-    size_t i;
+    size_t n_out = (size_t)params->sizes[a], i;
+    int64_t most = 2;
 
-    if (n_in == n_out && params->scales[a] == 1)
+    if (n_in == params->sizes[a] && params->scales[a] == 1 && params->coordinate != VECQ_COORD_CROP)
         return VECQ_OK;
-    VECQ_TRY(vecq_ref_map_create(map, (size_t)n_in, (size_t)n_out, 2 * (size_t)n_out, err));
+    if (params->mode != VECQ_RESIZE_NEAREST)
+        most = 2 * filter_reach(params, filter_shrink(params, a));
+    VECQ_TRY(vecq_ref_map_create(map, (size_t)n_in, n_out, (size_t)most * n_out, err));
     for (i = 0; i < map->n_out; i++) {
-        double x = (double)coordinate(params->coordinate, i, params->scales[a], map->n_in, map->n_out);
-
-        if (params->mode == VECQ_RESIZE_NEAREST) {
-            vecq_ref_map_entry(map, i, (size_t)clamp(nearest(params->nearest, x), map->n_in), 1);
-        } else {
-            double place = clamp(x, map->n_in), low = floor(place), part = place - low;
-
-            vecq_ref_map_entry(map, i, (size_t)low, 1 - part);
-            if (part > 0)
-                vecq_ref_map_entry(map, i, (size_t)low + 1, part);
-        }
+        resize_row(params, a, (double)coordinate(params, a, i, map->n_in, map->n_out), map, i);
         vecq_ref_map_end_row(map, i);
     }
     return VECQ_OK;
@@ -109,7 +173,8 @@ static vecq_status resize(const vecq_ref_call *call, const vecq_var *x, int is_g
     memset(maps, 0, sizeof maps);
     for (a = 0; a < x->rank && status == VECQ_OK; a++)
         status = resize_map(call->op->params, a, x->dims[a], &maps[a], call->err);
-    return finish(call, maps, is_gradient, 0, status);
+    return finish(call, maps, is_gradient,
+                  is_gradient ? 0 : ((const vecq_resize_params *)call->op->params)->outside, status);
 }
 
 vecq_status vecq_ref_resize(const vecq_ref_call *call)
@@ -135,6 +200,8 @@ static int64_t pad_source(vecq_pad_mode mode, int64_t p, int64_t n)
         return -1;
     if (mode == VECQ_PAD_EDGE || n == 1)
         return p < 0 ? 0 : n - 1;
+    if (mode == VECQ_PAD_WRAP)
+        return p % n + (p % n < 0 ? n : 0);
     p %= period;
     p += p < 0 ? period : 0;
     return p < n ? p : period - p;

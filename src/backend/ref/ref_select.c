@@ -3,19 +3,9 @@
 #include <string.h>
 
 #include "backend/ref/ref.h"
+#include "backend/ref/ref_types.h"
 #include "base/status.h"
 #include "base/threads.h"
-
-/* One function for each element type. */
-#define SELECT_TYPES(X)                                                                                      \
-    X(VECQ_DT_FLOAT, float)                                                                                  \
-    X(VECQ_DT_DOUBLE, double)                                                                                \
-    X(VECQ_DT_INT32, int32_t)                                                                                \
-    X(VECQ_DT_INT64, int64_t)                                                                                \
-    X(VECQ_DT_UINT8, uint8_t)                                                                                \
-    X(VECQ_DT_BOOL, bool8)
-
-typedef uint8_t bool8;
 
 static vecq_status unknown_type(const vecq_ref_call *call)
 {
@@ -59,7 +49,7 @@ typedef struct arg_work {
         }                                                                                                    \
         return VECQ_OK;                                                                                      \
     }
-SELECT_TYPES(ARG_MAX)
+VECQ_REF_TYPES(ARG_MAX)
 
 vecq_status vecq_ref_arg_max(const vecq_ref_call *call)
 {
@@ -76,7 +66,7 @@ vecq_status vecq_ref_arg_max(const vecq_ref_call *call)
 #define ARG_MAX_CASE(dtype, type)                                                                            \
     case dtype:                                                                                              \
         return vecq_parallel_for(y->count, 256, call->run->threads, arg_max_##type, &w, call->err);
-        SELECT_TYPES(ARG_MAX_CASE)
+        VECQ_REF_TYPES(ARG_MAX_CASE)
     default:
         return unknown_type(call);
     }
@@ -116,7 +106,7 @@ vecq_status vecq_ref_arg_max(const vecq_ref_call *call)
             break;                                                                                           \
         }                                                                                                    \
     }
-SELECT_TYPES(COMPARE)
+VECQ_REF_TYPES(COMPARE)
 
 vecq_status vecq_ref_compare(const vecq_ref_call *call)
 {
@@ -130,7 +120,7 @@ vecq_status vecq_ref_compare(const vecq_ref_call *call)
     case dtype:                                                                                              \
         compare_##type(params->kind, a->count, call->in[0], call->in[1], call->out[0]);                      \
         return VECQ_OK;
-        SELECT_TYPES(COMPARE_CASE)
+        VECQ_REF_TYPES(COMPARE_CASE)
     default:
         return unknown_type(call);
     }

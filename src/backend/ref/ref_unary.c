@@ -112,6 +112,17 @@ UNARY(floor, floor(x))
 UNARY(ceil, ceil(x))
 UNARY(round, rint(x)) /* halves to even */
 UNARY(sign, x > 0 ? 1 : x < 0 ? -1 : x)
+UNARY(sin, sin(x))
+UNARY(cos, cos(x))
+UNARY(tan, tan(x))
+UNARY(asin, asin(x))
+UNARY(acos, acos(x))
+UNARY(atan, atan(x))
+UNARY(sinh, sinh(x))
+UNARY(cosh, cosh(x))
+UNARY(asinh, asinh(x))
+UNARY(acosh, acosh(x))
+UNARY(atanh, atanh(x))
 
 /* x stands for the result where the gradient is written with it: relu, sigmoid, tanh. */
 UNARY_GRAD(relu_grad, x > 0 ? dy : 0)

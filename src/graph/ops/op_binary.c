@@ -1,16 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Add, Sub, Mul, Div, Max, Min, Pow of two tensors, with numpy's broadcasting. */
+/* Add, Sub, Mul, Div, Max, Min, Pow, remainders and operations on bits of two tensors, with numpy's
+ * broadcasting. Integers wrap. */
 #include "graph/ops/op_util.h"
 
+enum { TAKES_REALS = 1, TAKES_SIGNED = 2, TAKES_UNSIGNED = 4 };
+
+static int operand_class(vecq_dtype dtype)
+{
+    switch (dtype) {
+    case VECQ_DT_FLOAT:
+    case VECQ_DT_DOUBLE:
+        return TAKES_REALS;
+    case VECQ_DT_INT8:
+    case VECQ_DT_INT16:
+    case VECQ_DT_INT32:
+    case VECQ_DT_INT64:
+        return TAKES_SIGNED;
+    case VECQ_DT_UINT8:
+    case VECQ_DT_UINT16:
+    case VECQ_DT_UINT32:
+    case VECQ_DT_UINT64:
+        return TAKES_UNSIGNED;
+    default:
+        return 0;
+    }
+}
+
 /* Shape of the result: axes are matched from the last one, a length of 1 is repeated. */
-static vecq_status binary_shape(vecq_op *op, vecq_error *err)
+static vecq_status typed_shape(vecq_op *op, int takes, vecq_error *err)
 {
     const vecq_var *a = op->inputs[0], *b = op->inputs[1];
     unsigned rank = a->rank > b->rank ? a->rank : b->rank, i;
     int64_t dims[VECQ_MAX_RANK];
     char text_a[96], text_b[96];
 
-    if (!vecq_var_is_float(a) || a->dtype != b->dtype)
+    if ((operand_class(a->dtype) & takes) == 0 || a->dtype != b->dtype)
         return vecq_op_fail(err, "operands of types %s and %s", vecq_dtype_name(a->dtype),
                             vecq_dtype_name(b->dtype));
     for (i = 0; i < rank; i++) { /* from the last axis */
@@ -23,6 +47,11 @@ static vecq_status binary_shape(vecq_op *op, vecq_error *err)
         dims[rank - 1 - i] = da == 1 ? db : da;
     }
     return vecq_op_set_output(op, 0, a->dtype, rank, dims, err);
+}
+
+static vecq_status binary_shape(vecq_op *op, vecq_error *err)
+{
+    return typed_shape(op, TAKES_REALS | TAKES_SIGNED | TAKES_UNSIGNED, err);
 }
 
 vecq_status vecq_op_add_shape(vecq_program *program, vecq_op *op, vecq_error *err)
@@ -65,10 +94,24 @@ vecq_status vecq_op_min_shape(vecq_program *program, vecq_op *op, vecq_error *er
 vecq_status vecq_op_pow_shape(vecq_program *program, vecq_op *op, vecq_error *err)
 {
     (void)program;
-    VECQ_TRY(binary_shape(op, err));
+    VECQ_TRY(typed_shape(op, TAKES_REALS, err));
     op->outputs[0]->is_relu = op->inputs[0]->is_relu;
     return VECQ_OK;
 }
+
+#define BINARY_SHAPE(stem, takes)                                                                            \
+    vecq_status vecq_op_##stem##_shape(vecq_program *program, vecq_op *op, vecq_error *err)                  \
+    {                                                                                                        \
+        (void)program;                                                                                       \
+        return typed_shape(op, takes, err);                                                                  \
+    }
+BINARY_SHAPE(fmod, TAKES_REALS | TAKES_SIGNED | TAKES_UNSIGNED)
+BINARY_SHAPE(mod, TAKES_REALS | TAKES_SIGNED | TAKES_UNSIGNED)
+BINARY_SHAPE(bit_and, TAKES_SIGNED | TAKES_UNSIGNED)
+BINARY_SHAPE(bit_or, TAKES_SIGNED | TAKES_UNSIGNED)
+BINARY_SHAPE(bit_xor, TAKES_SIGNED | TAKES_UNSIGNED)
+BINARY_SHAPE(shift_left, TAKES_SIGNED | TAKES_UNSIGNED)
+BINARY_SHAPE(shift_right, TAKES_SIGNED | TAKES_UNSIGNED)
 
 /* ---- gradients: of the full shape first, then summed back over what was repeated ---- */
 
@@ -238,15 +281,11 @@ static vecq_status lower_old_operand(vecq_lower *l, const vecq_node *node, const
 static vecq_status lower_binary(vecq_lower *l, const vecq_node *node, vecq_op_kind kind, vecq_var *const *in,
                                 vecq_var **out, vecq_error *err)
 {
-    const char *name = vecq_node_label(node);
-    vecq_var *a, *b, *y;
+    vecq_var *b;
 
     VECQ_TRY(vecq_lower_need(node, in, 2, 2, err));
     VECQ_TRY(lower_old_operand(l, node, in[0], in[1], &b, err));
-    VECQ_TRY(vecq_lower_widen(l, name, in[0], &a, err));
-    VECQ_TRY(vecq_lower_widen(l, name, b, &b, err));
-    VECQ_TRY(vecq_program_op2(l->program, kind, name, a, b, NULL, 0, &y, err));
-    return vecq_lower_narrow(l, name, y, in[0], &out[0], err);
+    return vecq_program_op2(l->program, kind, vecq_node_label(node), in[0], b, NULL, 0, &out[0], err);
 }
 
 #define LOWER_BINARY(stem, symbol)                                                                           \
@@ -259,21 +298,60 @@ LOWER_BINARY(add, ADD)
 LOWER_BINARY(sub, SUB)
 LOWER_BINARY(mul, MUL)
 LOWER_BINARY(div, DIV)
+LOWER_BINARY(bitwise_and, BIT_AND)
+LOWER_BINARY(bitwise_or, BIT_OR)
+LOWER_BINARY(bitwise_xor, BIT_XOR)
 
-/* The exponent may be of another type (version 12 on): a constant, nearly always. */
+vecq_status vecq_lower_bit_shift(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
+                                 vecq_error *err)
+{
+    static const char *const names[] = {"LEFT", "RIGHT", NULL};
+    int is_right;
+
+    if (vecq_node_attr(node, "direction") == NULL)
+        return vecq_op_fail(err, "attribute 'direction' is missing");
+    VECQ_TRY(vecq_lower_attr_string(node, "direction", names, &is_right, err));
+    return lower_binary(l, node, is_right ? VECQ_OP_SHIFT_RIGHT : VECQ_OP_SHIFT_LEFT, in, out, err);
+}
+
+vecq_status vecq_lower_mod(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
+                           vecq_error *err)
+{
+    const int is_c = vecq_node_attr_int(node, "fmod", 0) != 0;
+
+    return lower_binary(l, node, is_c ? VECQ_OP_FMOD : VECQ_OP_MOD, in, out, err);
+}
+
+/* x with every bit turned. */
+vecq_status vecq_lower_bitwise_not(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
+                                   vecq_error *err)
+{
+    VECQ_TRY(vecq_lower_need(node, in, 1, 1, err));
+    return vecq_lower_with_number(l, VECQ_OP_BIT_XOR, vecq_node_label(node), in[0], -1, &out[0], err);
+}
+
+/* The exponent may be of another type (version 12 on): a constant, nearly always. Integers go through double.
+ */
 vecq_status vecq_lower_pow(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
                            vecq_error *err)
 {
+    const char *name = vecq_node_label(node);
+    vecq_var *base, *power;
     double exponent;
     size_t n;
 
     VECQ_TRY(vecq_lower_need(node, in, 2, 2, err));
-    if (in[1]->count == 1 && in[1]->rank <= 1 && in[1]->kind == VECQ_VAR_CONSTANT &&
-        in[1]->dtype != in[0]->dtype) {
-        VECQ_TRY(vecq_lower_floats(in[1], "the exponent", &exponent, 1, &n, err));
-        return vecq_lower_with_number(l, VECQ_OP_POW, vecq_node_label(node), in[0], exponent, &out[0], err);
+    VECQ_TRY(lower_old_operand(l, node, in[0], in[1], &power, err));
+    VECQ_TRY(vecq_lower_widen(l, name, in[0], &base, err));
+    if (power->count == 1 && power->rank <= 1 && power->kind == VECQ_VAR_CONSTANT &&
+        power->dtype != base->dtype) {
+        VECQ_TRY(vecq_lower_floats(power, "the exponent", &exponent, 1, &n, err));
+        VECQ_TRY(vecq_lower_with_number(l, VECQ_OP_POW, name, base, exponent, &base, err));
+    } else {
+        VECQ_TRY(vecq_lower_to_type(l, name, power, base->dtype, &power, err));
+        VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_POW, name, base, power, NULL, 0, &base, err));
     }
-    return lower_binary(l, node, VECQ_OP_POW, in, out, err);
+    return vecq_lower_narrow(l, name, base, in[0], &out[0], err);
 }
 
 /* Max, Min, Sum, Mean of any number of inputs: one after the other. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gather (embeddings, picking an axis) and its gradient; Cast. */
+/* Gather (embeddings, picking an axis) and its gradient. */
 #include "graph/ops/op_util.h"
 
 /* ---- Gather ---- */
@@ -96,61 +96,4 @@ vecq_status vecq_lower_gather(vecq_lower *l, const vecq_node *node, vecq_var *co
     VECQ_TRY(vecq_lower_axis(vecq_node_attr_int(node, "axis", 0), in[0]->rank, &params.axis, err));
     return vecq_program_op2(l->program, VECQ_OP_GATHER, vecq_node_label(node), in[0], in[1], &params,
                             sizeof params, &out[0], err);
-}
-
-/* ---- Cast ---- */
-
-vecq_status vecq_op_cast_shape(vecq_program *program, vecq_op *op, vecq_error *err)
-{
-    const vecq_cast_params *params = op->params;
-    const vecq_var *x = op->inputs[0];
-
-    (void)program;
-    switch (params->to) {
-    case VECQ_DT_FLOAT:
-    case VECQ_DT_DOUBLE:
-    case VECQ_DT_INT32:
-    case VECQ_DT_INT64:
-    case VECQ_DT_UINT8:
-    case VECQ_DT_BOOL:
-        op->outputs[0]->is_relu = x->is_relu || x->dtype == VECQ_DT_UINT8 || x->dtype == VECQ_DT_BOOL;
-        return vecq_op_set_output(op, 0, params->to, x->rank, x->dims, err);
-    default:
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "conversion to %s is not covered",
-                              vecq_dtype_name(params->to));
-    }
-}
-
-/* Between floating-point types only; nothing flows back through an integer. */
-vecq_status vecq_op_cast_gradient(vecq_gradient *g, const vecq_op *op, vecq_error *err)
-{
-    vecq_var *dy = vecq_gradient_of(g, op->outputs[0]);
-    vecq_cast_params params = {op->inputs[0]->dtype};
-    vecq_op *back;
-
-    if (dy == NULL || !vecq_gradient_wanted(g, op->inputs[0]) || !vecq_var_is_float(op->inputs[0]))
-        return VECQ_OK;
-    VECQ_TRY(vecq_gradient_op(g, op, VECQ_OP_CAST, &dy, 1, &params, sizeof params, 0, &back, err));
-    return vecq_gradient_add(g, op->inputs[0], back->outputs[0], err);
-}
-
-/* Half precision is computed in float32: a program has one floating-point type. */
-vecq_status vecq_lower_cast(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
-                            vecq_error *err)
-{
-    vecq_cast_params params = {(vecq_dtype)vecq_node_attr_int(node, "to", VECQ_DT_UNDEFINED)};
-
-    VECQ_TRY(vecq_lower_need(node, in, 1, 1, err));
-    if (node->version < 6)
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "version %lld of the operator",
-                              (long long)node->version);
-    if (params.to == VECQ_DT_FLOAT16 || params.to == VECQ_DT_BFLOAT16 || params.to == VECQ_DT_DOUBLE ||
-        params.to == VECQ_DT_FLOAT)
-        params.to = in[0]->dtype == VECQ_DT_DOUBLE ? VECQ_DT_DOUBLE : VECQ_DT_FLOAT;
-    if (in[0]->dtype == params.to) {
-        out[0] = in[0];
-        return VECQ_OK;
-    }
-    return vecq_program_op1(l->program, VECQ_OP_CAST, vecq_node_label(node), in[0], &params, sizeof params,
-                            &out[0], err);
 }

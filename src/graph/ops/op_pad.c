@@ -110,8 +110,10 @@ static vecq_status pad_read(const vecq_node *node, vecq_var *const *in, vecq_pad
 vecq_status vecq_lower_pad(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
                            vecq_error *err)
 {
-    static const char *const modes[] = {"constant", "reflect", "edge", NULL};
+    static const char *const modes[] = {"constant", "reflect", "edge", "wrap", NULL};
     vecq_pad_params params = {.mode = VECQ_PAD_CONSTANT};
+    const char *name = vecq_node_label(node);
+    vecq_var *x;
     size_t n = 0;
     int mode, any = 0;
     unsigned a;
@@ -133,6 +135,7 @@ vecq_status vecq_lower_pad(vecq_lower *l, const vecq_node *node, vecq_var *const
         out[0] = in[0];
         return VECQ_OK;
     }
-    return vecq_program_op1(l->program, VECQ_OP_PAD, vecq_node_label(node), in[0], &params, sizeof params,
-                            &out[0], err);
+    VECQ_TRY(vecq_lower_widen(l, name, in[0], &x, err));
+    VECQ_TRY(vecq_program_op1(l->program, VECQ_OP_PAD, name, x, &params, sizeof params, &x, err));
+    return vecq_lower_narrow(l, name, x, in[0], &out[0], err);
 }

@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "graph/gradient.h"
+#include "graph/ops/op_util.h"
 #include "graph/ops/window.h"
 
 static vecq_status pool_window(const vecq_op *op, vecq_window *window, vecq_error *err)
@@ -134,12 +135,45 @@ vecq_status vecq_op_average_pool_gradient(vecq_gradient *g, const vecq_op *op, v
 
 /* ---- from ONNX ---- */
 
+/* Places in the whole tensor from places in a plane; with storage_order=1 columns of a plane come first. */
+static vecq_status pool_indices(vecq_lower *l, const vecq_node *node, const vecq_var *x, vecq_var *workspace,
+                                vecq_var **out, vecq_error *err)
+{
+    const char *name = vecq_node_label(node);
+    const vecq_cast_params cast = {.to = VECQ_DT_INT64};
+    int64_t dims[2 + VECQ_SPATIAL_MAX] = {x->dims[0], x->dims[1], 1, 1, 1};
+    int64_t plane = 1;
+    vecq_var *at, *row, *first;
+    vecq_tensor tensor;
+    unsigned i;
+    size_t k;
+
+    for (i = 2; i < x->rank; i++)
+        plane *= x->dims[i];
+    VECQ_TRY(vecq_program_op1(l->program, VECQ_OP_CAST, name, workspace, &cast, sizeof cast, &at, err));
+    if (vecq_node_attr_int(node, "storage_order", 0) != 0) {
+        if (x->rank != 4)
+            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "storage_order=1 with %u spatial dimensions",
+                                  x->rank - 2);
+        VECQ_TRY(vecq_lower_with_number(l, VECQ_OP_DIV, name, at, (double)x->dims[3], &row, err));
+        VECQ_TRY(vecq_lower_with_number(l, VECQ_OP_MOD, name, at, (double)x->dims[3], &at, err));
+        VECQ_TRY(vecq_lower_with_number(l, VECQ_OP_MUL, name, at, (double)x->dims[2], &at, err));
+        VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_ADD, name, at, row, NULL, 0, &at, err));
+    }
+    VECQ_TRY(vecq_tensor_create(VECQ_DT_INT64, x->rank, dims, &tensor, err));
+    for (k = 0; k < tensor.count; k++)
+        ((int64_t *)tensor.data)[k] = (int64_t)k * plane;
+    VECQ_TRY(vecq_program_constant(l->program, name, &tensor, &first, err));
+    return vecq_program_op2(l->program, VECQ_OP_ADD, name, at, first, NULL, 0, out, err);
+}
+
 static vecq_status pool_add(vecq_lower *l, const vecq_node *node, vecq_op_kind kind, vecq_var *const *in,
                             const vecq_window *window, vecq_pool_params *params, vecq_var **out,
                             vecq_error *err)
 {
     vecq_op *op;
 
+    params->with_places = node->n_outputs > 1 && node->outputs[1] != NULL;
     params->spatial = window->spatial;
     memcpy(params->kernel, window->kernel, sizeof params->kernel);
     memcpy(params->stride, window->stride, sizeof params->stride);
@@ -148,7 +182,9 @@ static vecq_status pool_add(vecq_lower *l, const vecq_node *node, vecq_op_kind k
     memcpy(params->pad_end, window->pad_end, sizeof params->pad_end);
     VECQ_TRY(
         vecq_program_op(l->program, kind, vecq_node_label(node), in, 1, params, sizeof *params, 0, &op, err));
-    out[0] = op->outputs[0]; /* Indices of MaxPool: not made */
+    out[0] = op->outputs[0];
+    if (params->with_places)
+        return pool_indices(l, node, in[0], op->outputs[1], &out[1], err);
     return VECQ_OK;
 }
 
@@ -175,7 +211,12 @@ static vecq_status pool_lower(vecq_lower *l, const vecq_node *node, vecq_op_kind
 vecq_status vecq_lower_max_pool(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
                                 vecq_error *err)
 {
-    return pool_lower(l, node, VECQ_OP_MAX_POOL, in, out, err);
+    vecq_var *x;
+
+    VECQ_TRY(vecq_lower_need(node, in, 1, 1, err));
+    VECQ_TRY(vecq_lower_widen(l, vecq_node_label(node), in[0], &x, err));
+    VECQ_TRY(pool_lower(l, node, VECQ_OP_MAX_POOL, &x, out, err));
+    return vecq_lower_narrow(l, vecq_node_label(node), out[0], in[0], &out[0], err);
 }
 
 vecq_status vecq_lower_average_pool(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ReduceSum, ReduceMean, ReduceMax over marked axes, and their counterpart Expand. */
+#include <math.h>
+
 #include "graph/ops/op_util.h"
 
 /* ---- shapes ---- */
@@ -51,6 +53,13 @@ vecq_status vecq_op_reduce_mean_shape(vecq_program *program, vecq_op *op, vecq_e
     VECQ_TRY(vecq_op_reduce_sum_shape(program, op, err));
     if (op->outputs[0]->count > 0 && reduced_count(op->inputs[0], params->axes) == 0)
         return vecq_op_fail(err, "nothing to reduce in %s", vecq_var_shape_text(op->inputs[0], text));
+    return VECQ_OK;
+}
+
+vecq_status vecq_op_reduce_prod_shape(vecq_program *program, vecq_op *op, vecq_error *err)
+{
+    VECQ_TRY(vecq_op_reduce_mean_shape(program, op, err));
+    op->outputs[0]->is_relu = op->inputs[0]->is_relu;
     return VECQ_OK;
 }
 
@@ -175,9 +184,39 @@ static vecq_status lower_axes(const vecq_node *node, vecq_var *const *in, vecq_r
     return VECQ_OK;
 }
 
-/* before: op on the input, or VECQ_OP_COUNT; after: on the result. */
-static vecq_status lower_reduce(vecq_lower *l, const vecq_node *node, vecq_op_kind kind, vecq_op_kind before,
-                                vecq_op_kind after, vecq_var *const *in, vecq_var **out, vecq_error *err)
+/* What a reduction is made of: the op, one before (MUL: by itself) and one after; VECQ_OP_COUNT: none. And
+ * the result for nothing at all. */
+typedef struct reduce_parts {
+    vecq_op_kind kind, before, after;
+    double of_nothing; /* of booleans: false for a maximum, true for a minimum */
+} reduce_parts;
+
+static vecq_status reduce_nothing(vecq_lower *l, const char *name, const reduce_parts *parts,
+                                  const vecq_reduce_params *params, const vecq_var *x, vecq_var **out,
+                                  vecq_error *err)
+{
+    int64_t dims[VECQ_MAX_RANK];
+    unsigned rank = reduced_dims(x, params->axes, params->keep_dims, dims);
+    double value = parts->of_nothing;
+
+    if (isinf(value) && !vecq_var_is_float(x)) { /* the smallest or largest integer */
+        const vecq_dtype t = x->dtype;
+        const int bits = (int)vecq_dtype_bits(t);
+        const int is_signed =
+            t == VECQ_DT_INT8 || t == VECQ_DT_INT16 || t == VECQ_DT_INT32 || t == VECQ_DT_INT64;
+
+        if (t == VECQ_DT_BOOL)
+            value = value > 0;
+        else if (bits == 64)
+            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "of no elements of type %s", vecq_dtype_name(t));
+        else
+            value = value > 0 ? ldexp(1, bits - is_signed) - 1 : is_signed ? -ldexp(1, bits - 1) : 0;
+    }
+    return vecq_program_fill(l->program, name, x->dtype, rank, dims, value, out, err);
+}
+
+static vecq_status lower_reduce(vecq_lower *l, const vecq_node *node, const reduce_parts *parts,
+                                vecq_var *const *in, vecq_var **out, vecq_error *err)
 {
     const char *name = vecq_node_label(node);
     vecq_reduce_params params;
@@ -186,31 +225,65 @@ static vecq_status lower_reduce(vecq_lower *l, const vecq_node *node, vecq_op_ki
 
     VECQ_TRY(vecq_lower_need(node, in, 1, 2, err));
     VECQ_TRY(lower_axes(node, in, &params, &is_noop, err));
+    if (!is_noop && reduced_count(in[0], params.axes) == 0)
+        return reduce_nothing(l, name, parts, &params, in[0], &out[0], err);
     VECQ_TRY(vecq_lower_widen(l, name, in[0], &x, err));
-    if (before == VECQ_OP_MUL)
-        VECQ_TRY(vecq_program_op2(l->program, before, name, x, x, NULL, 0, &x, err));
-    else if (before != VECQ_OP_COUNT)
-        VECQ_TRY(vecq_program_op1(l->program, before, name, x, NULL, 0, &x, err));
+    if (parts->before == VECQ_OP_MUL)
+        VECQ_TRY(vecq_program_op2(l->program, parts->before, name, x, x, NULL, 0, &x, err));
+    else if (parts->before != VECQ_OP_COUNT)
+        VECQ_TRY(vecq_program_op1(l->program, parts->before, name, x, NULL, 0, &x, err));
     if (!is_noop)
-        VECQ_TRY(vecq_program_op1(l->program, kind, name, x, &params, sizeof params, &x, err));
-    if (after != VECQ_OP_COUNT)
-        VECQ_TRY(vecq_program_op1(l->program, after, name, x, NULL, 0, &x, err));
+        VECQ_TRY(vecq_program_op1(l->program, parts->kind, name, x, &params, sizeof params, &x, err));
+    if (parts->after != VECQ_OP_COUNT)
+        VECQ_TRY(vecq_program_op1(l->program, parts->after, name, x, NULL, 0, &x, err));
     return vecq_lower_narrow(l, name, x, in[0], &out[0], err);
 }
 
-#define LOWER_REDUCE(stem, kind, before, after)                                                              \
+#define LOWER_REDUCE(stem, kind, before, after, of_nothing)                                                  \
     vecq_status vecq_lower_##stem(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out, \
                                   vecq_error *err)                                                           \
     {                                                                                                        \
-        return lower_reduce(l, node, VECQ_OP_##kind, VECQ_OP_##before, VECQ_OP_##after, in, out, err);       \
+        static const reduce_parts parts = {VECQ_OP_##kind, VECQ_OP_##before, VECQ_OP_##after, of_nothing};   \
+        return lower_reduce(l, node, &parts, in, out, err);                                                  \
     }
-LOWER_REDUCE(reduce_sum, REDUCE_SUM, COUNT, COUNT)
-LOWER_REDUCE(reduce_mean, REDUCE_MEAN, COUNT, COUNT)
-LOWER_REDUCE(reduce_max, REDUCE_MAX, COUNT, COUNT)
-LOWER_REDUCE(reduce_min, REDUCE_MAX, NEG, NEG)
-LOWER_REDUCE(reduce_l1, REDUCE_SUM, ABS, COUNT)
-LOWER_REDUCE(reduce_l2, REDUCE_SUM, MUL, SQRT)
-LOWER_REDUCE(reduce_sum_square, REDUCE_SUM, MUL, COUNT)
+LOWER_REDUCE(reduce_sum, REDUCE_SUM, COUNT, COUNT, 0)
+LOWER_REDUCE(reduce_mean, REDUCE_MEAN, COUNT, COUNT, (double)NAN)
+LOWER_REDUCE(reduce_max, REDUCE_MAX, COUNT, COUNT, -(double)INFINITY)
+LOWER_REDUCE(reduce_min, REDUCE_MAX, NEG, NEG, (double)INFINITY)
+LOWER_REDUCE(reduce_prod, REDUCE_PROD, COUNT, COUNT, 1)
+LOWER_REDUCE(reduce_l1, REDUCE_SUM, ABS, COUNT, 0)
+LOWER_REDUCE(reduce_l2, REDUCE_SUM, MUL, SQRT, 0)
+LOWER_REDUCE(reduce_sum_square, REDUCE_SUM, MUL, COUNT, 0)
+LOWER_REDUCE(reduce_log_sum, REDUCE_SUM, COUNT, LOG, -(double)INFINITY)
+
+/* m + log(sum(exp(x - m))) with the largest x for m, kept finite so that inf - inf does not occur. */
+vecq_status vecq_lower_reduce_log_sum_exp(vecq_lower *l, const vecq_node *node, vecq_var *const *in,
+                                          vecq_var **out, vecq_error *err)
+{
+    static const reduce_parts parts = {VECQ_OP_REDUCE_SUM, VECQ_OP_EXP, VECQ_OP_LOG, -(double)INFINITY};
+    const vecq_unary_params finite = {-3e38, 3e38};
+    const char *name = vecq_node_label(node);
+    vecq_reduce_params params, kept;
+    vecq_var *x, *m, *sum;
+    int is_noop = 0;
+
+    VECQ_TRY(vecq_lower_need(node, in, 1, 2, err));
+    VECQ_TRY(lower_axes(node, in, &params, &is_noop, err));
+    if (is_noop || reduced_count(in[0], params.axes) == 0)
+        return lower_reduce(l, node, &parts, in, out, err);
+    kept = params;
+    kept.keep_dims = 1;
+    VECQ_TRY(vecq_lower_widen(l, name, in[0], &x, err));
+    VECQ_TRY(vecq_program_op1(l->program, VECQ_OP_REDUCE_MAX, name, x, &kept, sizeof kept, &m, err));
+    VECQ_TRY(vecq_program_op1(l->program, VECQ_OP_CLIP, name, m, &finite, sizeof finite, &m, err));
+    VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_SUB, name, x, m, NULL, 0, &x, err));
+    VECQ_TRY(vecq_program_op1(l->program, VECQ_OP_EXP, name, x, NULL, 0, &x, err));
+    VECQ_TRY(vecq_program_op1(l->program, VECQ_OP_REDUCE_SUM, name, x, &params, sizeof params, &sum, err));
+    VECQ_TRY(vecq_program_op1(l->program, VECQ_OP_LOG, name, sum, NULL, 0, &sum, err));
+    VECQ_TRY(vecq_lower_to_shape(l, name, m, sum->rank, sum->dims, &m, err));
+    VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_ADD, name, sum, m, NULL, 0, &x, err));
+    return vecq_lower_narrow(l, name, x, in[0], &out[0], err);
+}
 
 /* Both ways: a length of 1 in the shape leaves the input's. */
 vecq_status vecq_lower_expand(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Resize (nearest, linear) along any axes, its gradient, and the ONNX operators Resize and Upsample. */
+/* Resize (nearest, linear, cubic) along any axes, its gradient, and the ONNX operators Resize and Upsample.
+ */
 #include <math.h>
 
 #include "graph/ops/op_util.h"
@@ -62,8 +63,12 @@ vecq_status vecq_op_resize_gradient(vecq_gradient *g, const vecq_op *op, vecq_er
 typedef struct resize_given {
     int64_t axes[VECQ_MAX_RANK], sizes[VECQ_MAX_RANK];
     double scales[VECQ_MAX_RANK];
-    size_t n_axes, n_sizes, n_scales;
+    double roi[2 * VECQ_MAX_RANK];
+    size_t n_axes, n_sizes, n_scales, n_roi;
+    int policy; /* keep_aspect_ratio_policy */
 } resize_given;
+
+enum { POLICY_STRETCH, POLICY_NOT_LARGER, POLICY_NOT_SMALLER };
 
 /*
  * floor(size * scale) in float, as ONNX Runtime and the exporters have it: a scale of 0.7 makes 7 elements of
@@ -99,12 +104,38 @@ static vecq_status resize_set(const vecq_var *x, const resize_given *given, vecq
         seen |= 1u << a;
         if (given->n_sizes > 0) {
             params->sizes[a] = given->sizes[i];
-            params->scales[a] =
-                given->sizes[i] == x->dims[a] ? 1 : (double)given->sizes[i] / (double)x->dims[a];
+            params->scales[a] = given->policy != POLICY_STRETCH ? given->scales[i]
+                                : given->sizes[i] == x->dims[a]
+                                    ? 1
+                                    : (double)given->sizes[i] / (double)x->dims[a];
             continue;
         }
         params->scales[a] = given->scales[i];
         VECQ_TRY(scaled_size(x->dims[a], given->scales[i], &params->sizes[a], err));
+    }
+    return VECQ_OK;
+}
+
+/* One scale for all axes, so that no size is larger (smaller) than asked for; sizes rounded, halves up. */
+static vecq_status resize_keep_ratio(const vecq_var *x, resize_given *given, vecq_error *err)
+{
+    double scale = given->policy == POLICY_NOT_LARGER ? INFINITY : 0;
+    unsigned a;
+    size_t i;
+
+    if (given->policy == POLICY_STRETCH || given->n_sizes == 0)
+        return VECQ_OK;
+    for (i = 0; i < given->n_sizes && i < given->n_axes; i++) {
+        double ratio;
+
+        VECQ_TRY(vecq_lower_axis(given->axes[i], x->rank, &a, err));
+        ratio = (double)given->sizes[i] / (double)x->dims[a];
+        scale = given->policy == POLICY_NOT_LARGER ? fmin(scale, ratio) : fmax(scale, ratio);
+    }
+    for (i = 0; i < given->n_sizes && i < given->n_axes; i++) {
+        VECQ_TRY(vecq_lower_axis(given->axes[i], x->rank, &a, err));
+        given->sizes[i] = (int64_t)floor(scale * (double)x->dims[a] + 0.5);
+        given->scales[i] = scale;
     }
     return VECQ_OK;
 }
@@ -118,21 +149,24 @@ static void all_axes(const vecq_var *x, resize_given *given)
 static vecq_status resize_add(vecq_lower *l, const vecq_node *node, vecq_var *x,
                               const vecq_resize_params *params, vecq_var **out, vecq_error *err)
 {
+    const char *name = vecq_node_label(node);
+    vecq_var *y;
     unsigned a;
 
     for (a = 0; a < x->rank && params->sizes[a] == x->dims[a] && params->scales[a] == 1; a++)
         ;
-    if (a == x->rank) {
+    if (a == x->rank && params->coordinate != VECQ_COORD_CROP) {
         *out = x;
         return VECQ_OK;
     }
-    return vecq_program_op1(l->program, VECQ_OP_RESIZE, vecq_node_label(node), x, params, sizeof *params, out,
-                            err);
+    VECQ_TRY(vecq_lower_widen(l, name, x, &y, err));
+    VECQ_TRY(vecq_program_op1(l->program, VECQ_OP_RESIZE, name, y, params, sizeof *params, &y, err));
+    return vecq_lower_narrow(l, name, y, x, out, err);
 }
 
 static vecq_status read_mode(const vecq_node *node, vecq_resize_params *params, vecq_error *err)
 {
-    static const char *const modes[] = {"nearest", "linear", NULL};
+    static const char *const modes[] = {"nearest", "linear", "cubic", NULL};
     int mode;
 
     VECQ_TRY(vecq_lower_attr_string(node, "mode", modes, &mode, err));
@@ -157,6 +191,9 @@ static vecq_status resize_old(vecq_lower *l, const vecq_node *node, vecq_var *co
         grows |= params.scales[a] > 1;
         shrinks |= params.scales[a] < 1;
     }
+    if (params.mode == VECQ_RESIZE_CUBIC)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "mode 'cubic' is not supported in opset %lld",
+                              (long long)node->version);
     if (grows && shrinks && params.mode == VECQ_RESIZE_NEAREST)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
                               "an image that grows along one axis and shrinks along another is not supported "
@@ -193,24 +230,48 @@ vecq_status vecq_lower_upsample(vecq_lower *l, const vecq_node *node, vecq_var *
 }
 
 /* Attributes of version 11 and later. */
-static vecq_status resize_attrs(const vecq_node *node, int *is_symmetric, vecq_resize_params *params,
+static vecq_status resize_attrs(const vecq_node *node, resize_given *given, vecq_resize_params *params,
                                 vecq_error *err)
 {
     static const char *const coordinates[] = {"half_pixel", "pytorch_half_pixel",   "align_corners",
-                                              "asymmetric", "half_pixel_symmetric", NULL};
+                                              "asymmetric", "half_pixel_symmetric", "tf_crop_and_resize",
+                                              NULL}; /* as vecq_resize_coordinate */
     static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
-    static const char *const policies[] = {"stretch", NULL};
+    static const char *const policies[] = {"stretch", "not_larger", "not_smaller", NULL};
     int value;
 
     VECQ_TRY(read_mode(node, params, err));
     VECQ_TRY(vecq_lower_attr_string(node, "coordinate_transformation_mode", coordinates, &value, err));
-    *is_symmetric = value == 4;
-    params->coordinate = *is_symmetric ? VECQ_COORD_HALF_PIXEL : (vecq_resize_coordinate)value;
+    params->coordinate = (vecq_resize_coordinate)value;
     VECQ_TRY(vecq_lower_attr_string(node, "nearest_mode", nearest, &value, err));
     params->nearest = (vecq_resize_nearest)value;
-    VECQ_TRY(vecq_lower_attr_string(node, "keep_aspect_ratio_policy", policies, &value, err));
-    if (vecq_node_attr_int(node, "antialias", 0) != 0)
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "antialias=1 is not supported");
+    VECQ_TRY(vecq_lower_attr_string(node, "keep_aspect_ratio_policy", policies, &given->policy, err));
+    params->cubic = (double)vecq_node_attr_float(node, "cubic_coeff_a", -0.75f);
+    params->exclude_outside = vecq_node_attr_int(node, "exclude_outside", 0) != 0;
+    params->antialias = vecq_node_attr_int(node, "antialias", 0) != 0;
+    if (params->coordinate == VECQ_COORD_CROP)
+        params->outside = (double)vecq_node_attr_float(node, "extrapolation_value", 0);
+    return VECQ_OK;
+}
+
+/* Starts of all axes, then ends. */
+static vecq_status set_roi(const vecq_var *x, const resize_given *given, vecq_resize_params *params,
+                           vecq_error *err)
+{
+    unsigned a;
+    size_t i;
+
+    if (params->coordinate != VECQ_COORD_CROP)
+        return VECQ_OK;
+    if (given->n_roi != 2 * given->n_axes)
+        return vecq_op_fail(err, "roi has %zu numbers for %zu axes", given->n_roi, given->n_axes);
+    for (a = 0; a < x->rank; a++)
+        params->last[a] = 1;
+    for (i = 0; i < given->n_axes; i++) {
+        VECQ_TRY(vecq_lower_axis(given->axes[i], x->rank, &a, err));
+        params->first[a] = given->roi[i];
+        params->last[a] = given->roi[given->n_axes + i];
+    }
     return VECQ_OK;
 }
 
@@ -233,8 +294,6 @@ vecq_status vecq_lower_resize(vecq_lower *l, const vecq_node *node, vecq_var *co
 {
     resize_given given = {.n_sizes = 0};
     vecq_resize_params params = {.mode = VECQ_RESIZE_NEAREST};
-    int is_symmetric;
-    unsigned a;
 
     VECQ_TRY(vecq_lower_need(node, in, 1, 4, err));
     VECQ_TRY(read_axes(node, in[0], &given, err));
@@ -243,17 +302,16 @@ vecq_status vecq_lower_resize(vecq_lower *l, const vecq_node *node, vecq_var *co
                                    &given.n_scales, err));
         return resize_old(l, node, in, &given, out, err);
     }
-    VECQ_TRY(resize_attrs(node, &is_symmetric, &params, err));
+    VECQ_TRY(resize_attrs(node, &given, &params, err));
     VECQ_TRY(vecq_lower_floats(node->n_inputs > 2 ? in[2] : NULL, "scales", given.scales, VECQ_MAX_RANK,
                                &given.n_scales, err));
     VECQ_TRY(vecq_lower_ints(node->n_inputs > 3 ? in[3] : NULL, "sizes", given.sizes, VECQ_MAX_RANK,
                              &given.n_sizes, err));
+    if (params.coordinate == VECQ_COORD_CROP)
+        VECQ_TRY(vecq_lower_floats(node->n_inputs > 1 ? in[1] : NULL, "roi", given.roi, 2 * VECQ_MAX_RANK,
+                                   &given.n_roi, err));
+    VECQ_TRY(resize_keep_ratio(in[0], &given, err));
     VECQ_TRY(resize_set(in[0], &given, &params, err));
-    /* Without rounding the symmetric mode is half_pixel. */
-    for (a = 0; a < in[0]->rank && is_symmetric; a++)
-        if (given.n_scales > 0 && (float)in[0]->dims[a] * (float)params.scales[a] != (float)params.sizes[a])
-            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
-                                  "half_pixel_symmetric with a scale that does not give a whole size is not "
-                                  "supported");
+    VECQ_TRY(set_roi(in[0], &given, &params, err));
     return resize_add(l, node, in[0], &params, &out[0], err);
 }

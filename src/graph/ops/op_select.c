@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Choosing: ArgMax, comparisons, Where; OneHot. */
+/* Choosing: ArgMax, comparisons, Where; what is made of them: IsNaN, IsInf, OneHot, Hardmax, Trilu. */
+#include <math.h>
+
 #include "graph/ops/op_util.h"
 
 /* ---- ArgMax ---- */
@@ -201,66 +203,180 @@ vecq_status vecq_lower_where(vecq_lower *l, const vecq_node *node, vecq_var *con
     return VECQ_OK;
 }
 
-/* ---- OneHot: rows of a table with `on` on its diagonal ---- */
-
-#define ONE_HOT_MAX 4096 /* classes: the table has their square */
-
-static vecq_status one_hot_table(vecq_lower *l, const char *name, vecq_dtype dtype, int64_t depth, double off,
-                                 double on, vecq_var **out, vecq_error *err)
+/* out = a kind b ? x : y, everything expanded. */
+static vecq_status choose(vecq_lower *l, const char *name, vecq_var *a, vecq_compare_kind kind, vecq_var *b,
+                          vecq_var *x, vecq_var *y, vecq_var **out, vecq_error *err)
 {
-    const int64_t dims[2] = {depth, depth};
+    vecq_compare_params params = {kind};
+    vecq_var *pair[2] = {a, b}, *vars[3] = {NULL, x, y};
+    vecq_op *op;
+
+    VECQ_TRY(expand_all(l, name, pair, 2, err));
+    VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_COMPARE, name, pair[0], pair[1], &params, sizeof params,
+                              &vars[0], err));
+    VECQ_TRY(expand_all(l, name, vars, 3, err));
+    VECQ_TRY(vecq_program_op(l->program, VECQ_OP_WHERE, name, vars, 3, NULL, 0, 0, &op, err));
+    *out = op->outputs[0];
+    return VECQ_OK;
+}
+
+static vecq_status scalar(vecq_lower *l, const char *name, vecq_dtype dtype, double value, vecq_var **out,
+                          vecq_error *err)
+{
+    return vecq_program_fill(l->program, name, dtype, 0, NULL, value, out, err);
+}
+
+/* ---- IsNaN: not equal to itself; IsInf: equal to infinity ---- */
+
+vecq_status vecq_lower_is_nan(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
+                              vecq_error *err)
+{
+    const char *name = vecq_node_label(node);
+    vecq_var *yes, *no;
+
+    VECQ_TRY(vecq_lower_need(node, in, 1, 1, err));
+    VECQ_TRY(scalar(l, name, VECQ_DT_BOOL, 1, &yes, err));
+    VECQ_TRY(scalar(l, name, VECQ_DT_BOOL, 0, &no, err));
+    return choose(l, name, in[0], VECQ_COMPARE_EQUAL, in[0], no, yes, &out[0], err);
+}
+
+vecq_status vecq_lower_is_inf(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
+                              vecq_error *err)
+{
+    const char *name = vecq_node_label(node);
+    const int negative = vecq_node_attr_int(node, "detect_negative", 1) != 0;
+    const int positive = vecq_node_attr_int(node, "detect_positive", 1) != 0;
+    vecq_var *yes, *no, *bound, *found;
+
+    VECQ_TRY(vecq_lower_need(node, in, 1, 1, err));
+    VECQ_TRY(scalar(l, name, VECQ_DT_BOOL, positive, &yes, err));
+    VECQ_TRY(scalar(l, name, VECQ_DT_BOOL, 0, &no, err));
+    VECQ_TRY(scalar(l, name, in[0]->dtype, (double)INFINITY, &bound, err));
+    VECQ_TRY(choose(l, name, in[0], VECQ_COMPARE_EQUAL, bound, yes, no, &found, err));
+    VECQ_TRY(scalar(l, name, VECQ_DT_BOOL, negative, &yes, err));
+    VECQ_TRY(scalar(l, name, in[0]->dtype, -(double)INFINITY, &bound, err));
+    return choose(l, name, in[0], VECQ_COMPARE_EQUAL, bound, yes, found, &out[0], err);
+}
+
+/* ---- OneHot, Hardmax: an index against 0, 1, 2... along the axis ---- */
+
+/* int64 0..n-1 along `axis` of `rank`. */
+static vecq_status count_along(vecq_lower *l, const char *name, unsigned rank, unsigned axis, int64_t n,
+                               vecq_var **out, vecq_error *err)
+{
+    int64_t dims[VECQ_MAX_RANK], i;
     vecq_tensor tensor;
-    int64_t i;
+    unsigned a;
 
-    VECQ_TRY(vecq_tensor_create(dtype, 2, dims, &tensor, err));
-    for (i = 0; i < depth * depth; i++) {
-        double value = i / depth == i % depth ? on : off;
-
-        if (dtype == VECQ_DT_FLOAT)
-            ((float *)tensor.data)[i] = (float)value;
-        else if (dtype == VECQ_DT_INT64)
-            ((int64_t *)tensor.data)[i] = (int64_t)value;
-        else
-            ((int32_t *)tensor.data)[i] = (int32_t)value;
-    }
+    for (a = 0; a < rank; a++)
+        dims[a] = a == axis ? n : 1;
+    VECQ_TRY(vecq_tensor_create(VECQ_DT_INT64, rank, dims, &tensor, err));
+    for (i = 0; i < n; i++)
+        ((int64_t *)tensor.data)[i] = i;
     return vecq_program_constant(l->program, name, &tensor, out, err);
+}
+
+/* Indices from the end count as they do everywhere; those out of range make a row of `off`. */
+static vecq_status one_hot_indices(vecq_lower *l, const char *name, vecq_var *indices, unsigned axis,
+                                   double depth, vecq_var **out, vecq_error *err)
+{
+    int64_t dims[VECQ_MAX_RANK];
+    vecq_var *zero, *turned;
+    unsigned a;
+
+    for (a = 0; a <= indices->rank; a++)
+        dims[a] = a == axis ? 1 : indices->dims[a < axis ? a : a - 1];
+    VECQ_TRY(vecq_lower_to_type(l, name, indices, VECQ_DT_INT64, &indices, err));
+    VECQ_TRY(vecq_lower_to_shape(l, name, indices, indices->rank + 1, dims, &indices, err));
+    VECQ_TRY(scalar(l, name, VECQ_DT_INT64, 0, &zero, err));
+    VECQ_TRY(vecq_lower_with_number(l, VECQ_OP_ADD, name, indices, depth, &turned, err));
+    return choose(l, name, indices, VECQ_COMPARE_LESS, zero, turned, indices, out, err);
 }
 
 vecq_status vecq_lower_one_hot(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
                                vecq_error *err)
 {
     const char *name = vecq_node_label(node);
-    vecq_transpose_params perm = {{0}};
-    vecq_cast_params cast = {VECQ_DT_INT64};
-    vecq_axis_params first = {.axis = 0};
-    vecq_var *indices, *table, *rows;
+    vecq_var *indices, *places, *on, *off;
     double depth, values[2];
-    unsigned axis, a, from;
+    unsigned axis;
     size_t n;
 
     VECQ_TRY(vecq_lower_need(node, in, 3, 3, err));
-    indices = in[0];
     VECQ_TRY(vecq_lower_floats(in[1], "depth", &depth, 1, &n, err));
-    if (n != 1 || !(depth >= 1) || depth > ONE_HOT_MAX)
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "depth must be one number from 1 to %d",
-                              ONE_HOT_MAX);
+    if (n != 1 || !(depth >= 1) || depth > 1e9)
+        return vecq_op_fail(err, "depth must be one number, at least 1");
     VECQ_TRY(vecq_lower_floats(in[2], "values", values, 2, &n, err));
-    if (n != 2 ||
-        (in[2]->dtype != VECQ_DT_FLOAT && in[2]->dtype != VECQ_DT_INT64 && in[2]->dtype != VECQ_DT_INT32))
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
-                              "values must be two numbers of type float32, int32 or int64");
-    VECQ_TRY(vecq_lower_axis(vecq_node_attr_int(node, "axis", -1), indices->rank + 1, &axis, err));
-    VECQ_TRY(one_hot_table(l, name, in[2]->dtype, (int64_t)depth, values[0], values[1], &table, err));
-    if (indices->dtype != VECQ_DT_INT32 && indices->dtype != VECQ_DT_INT64)
-        VECQ_TRY(
-            vecq_program_op1(l->program, VECQ_OP_CAST, name, indices, &cast, sizeof cast, &indices, err));
+    if (n != 2)
+        return vecq_op_fail(err, "values must be two numbers");
+    if (in[0]->rank + 1 > VECQ_MAX_RANK)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "indices with %u dimensions", in[0]->rank);
+    VECQ_TRY(vecq_lower_axis(vecq_node_attr_int(node, "axis", -1), in[0]->rank + 1, &axis, err));
+    VECQ_TRY(one_hot_indices(l, name, in[0], axis, floor(depth), &indices, err));
+    VECQ_TRY(count_along(l, name, indices->rank, axis, (int64_t)depth, &places, err));
+    VECQ_TRY(scalar(l, name, in[2]->dtype, values[0], &off, err));
+    VECQ_TRY(scalar(l, name, in[2]->dtype, values[1], &on, err));
+    return choose(l, name, indices, VECQ_COMPARE_EQUAL, places, on, off, &out[0], err);
+}
+
+/* 1 for the first of the largest along the axis; before version 13 of everything from the axis on. */
+vecq_status vecq_lower_hardmax(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
+                               vecq_error *err)
+{
+    const char *name = vecq_node_label(node);
+    vecq_arg_params params;
+    int64_t flat[2] = {1, 1};
+    vecq_var *x, *place, *places, *one, *zero;
+    unsigned axis, a;
+
+    VECQ_TRY(vecq_lower_need(node, in, 1, 1, err));
+    x = in[0];
     VECQ_TRY(
-        vecq_program_op2(l->program, VECQ_OP_GATHER, name, table, indices, &first, sizeof first, &rows, err));
-    if (axis == indices->rank) {
-        out[0] = rows;
-        return VECQ_OK;
+        vecq_lower_axis(vecq_node_attr_int(node, "axis", node->version < 13 ? 1 : -1), x->rank, &axis, err));
+    if (node->version < 13) {
+        for (a = 0; a < x->rank; a++)
+            flat[a < axis ? 0 : 1] *= x->dims[a];
+        VECQ_TRY(vecq_lower_to_shape(l, name, x, 2, flat, &x, err));
+        axis = 1;
     }
-    for (a = 0, from = 0; a < rows->rank; a++)
-        perm.perm[a] = a == axis ? indices->rank : from++;
-    return vecq_program_op1(l->program, VECQ_OP_TRANSPOSE, name, rows, &perm, sizeof perm, &out[0], err);
+    memset(&params, 0, sizeof params);
+    params.axis = axis;
+    params.keep_dims = 1;
+    VECQ_TRY(vecq_program_op1(l->program, VECQ_OP_ARG_MAX, name, x, &params, sizeof params, &place, err));
+    VECQ_TRY(count_along(l, name, x->rank, axis, x->dims[axis], &places, err));
+    VECQ_TRY(scalar(l, name, x->dtype, 1, &one, err));
+    VECQ_TRY(scalar(l, name, x->dtype, 0, &zero, err));
+    VECQ_TRY(choose(l, name, place, VECQ_COMPARE_EQUAL, places, one, zero, &x, err));
+    return vecq_lower_to_shape(l, name, x, in[0]->rank, in[0]->dims, &out[0], err);
+}
+
+/* ---- Trilu: a mask that is known before run time ---- */
+
+vecq_status vecq_lower_trilu(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
+                             vecq_error *err)
+{
+    const char *name = vecq_node_label(node);
+    const int is_upper = vecq_node_attr_int(node, "upper", 1) != 0;
+    vecq_var *vars[3];
+    vecq_tensor mask;
+    vecq_op *op;
+    int64_t shift = 0, row, column;
+    size_t n;
+
+    VECQ_TRY(vecq_lower_need(node, in, 1, 2, err));
+    if (in[0]->rank < 2)
+        return vecq_op_fail(err, "the input has %u dimensions", in[0]->rank);
+    VECQ_TRY(vecq_lower_ints(node->n_inputs > 1 ? in[1] : NULL, "k", &shift, 1, &n, err));
+    VECQ_TRY(vecq_tensor_create(VECQ_DT_BOOL, 2, in[0]->dims + in[0]->rank - 2, &mask, err));
+    for (row = 0; row < mask.dims[0]; row++)
+        for (column = 0; column < mask.dims[1]; column++)
+            ((uint8_t *)mask.data)[row * mask.dims[1] + column] =
+                is_upper ? column - row >= shift : column - row <= shift;
+    VECQ_TRY(vecq_program_constant(l->program, name, &mask, &vars[0], err));
+    vars[1] = in[0];
+    VECQ_TRY(scalar(l, name, in[0]->dtype, 0, &vars[2], err));
+    VECQ_TRY(expand_all(l, name, vars, 3, err));
+    VECQ_TRY(vecq_program_op(l->program, VECQ_OP_WHERE, name, vars, 3, NULL, 0, 0, &op, err));
+    out[0] = op->outputs[0];
+    return VECQ_OK;
 }

@@ -130,12 +130,15 @@ vecq_status vecq_lower_depth_to_space(vecq_lower *l, const vecq_node *node, vecq
 vecq_status vecq_lower_space_to_depth(vecq_lower *l, const vecq_node *node, vecq_var *const *in,
                                       vecq_var **out, vecq_error *err)
 {
-    static const unsigned perm[6] = {0, 3, 5, 1, 2, 4};
+    static const char *const modes[] = {"DCR", "CRD", NULL};
+    static const unsigned perms[2][6] = {{0, 3, 5, 1, 2, 4}, {0, 1, 3, 5, 2, 4}};
     const int64_t *d;
     int64_t b;
+    int mode;
 
     VECQ_TRY(block_size(node, in, &b, err));
     d = in[0]->dims;
+    VECQ_TRY(vecq_lower_attr_string(node, "mode", modes, &mode, err));
     if (d[2] % b != 0 || d[3] % b != 0)
         return vecq_op_fail(err, "%lld x %lld does not split into blocks of %lld", (long long)d[2],
                             (long long)d[3], (long long)b);
@@ -143,6 +146,6 @@ vecq_status vecq_lower_space_to_depth(vecq_lower *l, const vecq_node *node, vecq
         const int64_t split[6] = {d[0], d[1], d[2] / b, b, d[3] / b, b};
         const int64_t dims[4] = {d[0], d[1] * b * b, d[2] / b, d[3] / b};
 
-        return move_blocks(l, node, in[0], split, perm, dims, &out[0], err);
+        return move_blocks(l, node, in[0], split, perms[mode], dims, &out[0], err);
     }
 }

@@ -83,28 +83,29 @@ static inline vecq_status vecq_lower_to_shape(vecq_lower *l, const char *name, v
     return vecq_program_op1(l->program, VECQ_OP_RESHAPE, name, x, &shape, sizeof shape, out, err);
 }
 
-/* Arithmetic is floating-point. Integers go through double, which holds them exactly up to 2^53: x as double,
- * and a result back as the integer x was. Anything else stays as it is. */
+/* Where an op is floating-point only, integers go through double, which holds them exactly up to 2^53: x as
+ * double, and a result back as the integer x was. Floats stay as they are. */
+static inline vecq_status vecq_lower_to_type(vecq_lower *l, const char *name, vecq_var *x, vecq_dtype dtype,
+                                             vecq_var **out, vecq_error *err)
+{
+    vecq_cast_params params = {.to = dtype};
+
+    *out = x;
+    if (x->dtype == dtype)
+        return VECQ_OK;
+    return vecq_program_op1(l->program, VECQ_OP_CAST, name, x, &params, sizeof params, out, err);
+}
+
 static inline vecq_status vecq_lower_widen(vecq_lower *l, const char *name, vecq_var *x, vecq_var **out,
                                            vecq_error *err)
 {
-    vecq_cast_params params = {VECQ_DT_DOUBLE};
-
-    *out = x;
-    if (x->dtype != VECQ_DT_INT32 && x->dtype != VECQ_DT_INT64)
-        return VECQ_OK;
-    return vecq_program_op1(l->program, VECQ_OP_CAST, name, x, &params, sizeof params, out, err);
+    return vecq_lower_to_type(l, name, x, vecq_var_is_float(x) ? x->dtype : VECQ_DT_DOUBLE, out, err);
 }
 
 static inline vecq_status vecq_lower_narrow(vecq_lower *l, const char *name, vecq_var *result,
                                             const vecq_var *x, vecq_var **out, vecq_error *err)
 {
-    vecq_cast_params params = {x->dtype};
-
-    *out = result;
-    if (x->dtype != VECQ_DT_INT32 && x->dtype != VECQ_DT_INT64)
-        return VECQ_OK;
-    return vecq_program_op1(l->program, VECQ_OP_CAST, name, result, &params, sizeof params, out, err);
+    return vecq_lower_to_type(l, name, result, vecq_var_is_float(x) ? result->dtype : x->dtype, out, err);
 }
 
 /* x kind factor, by a constant of one element. */

@@ -296,7 +296,7 @@ static void test_cast(void **state)
 
     (void)state;
     for (i = 0; i < sizeof cases / sizeof *cases; i++) {
-        vecq_cast_params params = {cases[i].to};
+        vecq_cast_params params = {.to = cases[i].to};
         vecq_error err = VECQ_ERROR_INIT;
         program_run pr;
         vecq_var *x;

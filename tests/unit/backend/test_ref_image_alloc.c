@@ -35,7 +35,7 @@ static vecq_status add_layers(network *n, vecq_var **y, vecq_error *err)
     static const int64_t w_dims[4] = {3, 2, 3, 3}, up_dims[4] = {3, 3, 2, 2}, channels = 3;
     static const vecq_conv_params conv = {2, 1, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {0}};
     static const vecq_conv_params up = {2, 1, {2, 2}, {1, 1}, {0}, {0}, {0}};
-    static const vecq_pool_params pool = {2, {3, 3}, {2, 2}, {1, 1}, {1, 1}, {1, 1}, 0, 0};
+    static const vecq_pool_params pool = {2, {3, 3}, {2, 2}, {1, 1}, {1, 1}, {1, 1}, 0, 0, 0};
     static const vecq_norm_params norm = {1e-5};
     static const vecq_average_params average = {0.9, 1};
     vecq_var *in[3] = {n->x, NULL, NULL};

@@ -93,7 +93,7 @@ static vecq_status build_where(vecq_program *p, vecq_var *const *in, const void 
 static vecq_status build_cast(vecq_program *p, vecq_var *const *in, const void *extra, vecq_var **out,
                               size_t *n_out, vecq_error *err)
 {
-    static const vecq_cast_params to[2] = {{VECQ_DT_FLOAT}, {VECQ_DT_DOUBLE}};
+    static const vecq_cast_params to[2] = {{.to = VECQ_DT_FLOAT}, {.to = VECQ_DT_DOUBLE}};
     vecq_var *x;
 
     (void)extra;
