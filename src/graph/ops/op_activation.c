@@ -207,7 +207,7 @@ vecq_status vecq_lower_clip(vecq_lower *l, const vecq_node *node, vecq_var *cons
     if (bounds[0] > bounds[1]) /* the upper one counts */
         bounds[0] = bounds[1];
     if (bounds[0] == 0 && isinf(bounds[1]))
-        return vecq_lower_relu(l, node, in, out, err);
+        return op1(l, node, VECQ_OP_RELU, in[0], &out[0], err);
     return lower_with(l, node, VECQ_OP_CLIP, bounds[0], bounds[1], in[0], out, err);
 }
 
