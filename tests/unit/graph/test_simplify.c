@@ -625,7 +625,7 @@ static void build_identity(net *t)
     const vecq_slice_params whole = {.step = {1, 1, 1, 1}, .length = {2, 4, 6, 5}};
     const vecq_slice_params part = {.step = {1, 1, 1, 1}, .length = {2, 4, 6, 4}};
     const vecq_pad_params pad = {.mode = VECQ_PAD_CONSTANT, .value = 3};
-    const vecq_cast_params cast = {VECQ_DT_FLOAT};
+    const vecq_cast_params cast = {.to = VECQ_DT_FLOAT};
     const vecq_pool_params pool = {.spatial = 2, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
     const int64_t *dims = (const int64_t[]){2, 4, 6, 5};
     vecq_var *x = op1(t, VECQ_OP_EXP, image(t)), *y = x;
