@@ -83,7 +83,10 @@ class Ours:
         return rows
 
     def close(self):
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:  # it has ended
+            pass
         self.process.wait()
 
 

@@ -129,18 +129,6 @@ static int is_image_op(const vecq_op *op)
     return op->kind == VECQ_OP_CONV || op->kind == VECQ_OP_CONV_TRANSPOSE;
 }
 
-static int can_fold(const vecq_op *linear, const affine *f)
-{
-    const vecq_var *w = linear->inputs[1];
-    const vecq_var *b = linear->n_inputs > 2 ? linear->inputs[2] : NULL;
-
-    if (f->scales && (w->kind != VECQ_VAR_CONSTANT || !vecq_var_is_float(w)))
-        return 0;
-    if (linear->kind == VECQ_OP_MATMUL)
-        return !f->shifts;
-    return b == NULL || (b->kind == VECQ_VAR_CONSTANT && vecq_var_is_float(b));
-}
-
 /* ---- new weights ---- */
 
 static void set_element(vecq_tensor *tensor, size_t i, double value)
@@ -178,6 +166,97 @@ static channel_map channel_map_of(const vecq_op *op)
     return map;
 }
 
+/* ---- packed weights: their scales ---- */
+
+/* The Decode that makes the packed weight of the op, in the order of its elements, for nobody else; or NULL.
+ */
+static vecq_op *decode_before(const vecq_op *linear)
+{
+    const vecq_var *w = linear->inputs[1];
+
+    while (w->kind == VECQ_VAR_RESULT && w->n_uses == 1 && !w->is_output &&
+           w->producer->kind == VECQ_OP_RESHAPE)
+        w = w->producer->inputs[0];
+    return w->kind == VECQ_VAR_RESULT && w->n_uses == 1 && !w->is_output &&
+                   w->producer->kind == VECQ_OP_DECODE && w->producer->inputs[0]->kind == VECQ_VAR_CONSTANT
+               ? w->producer
+               : NULL;
+}
+
+static int is_one_factor(const affine *f)
+{
+    size_t i;
+
+    for (i = 1; i < f->n; i++)
+        if (f->a[i] != f->a[0])
+            return 0;
+    return 1;
+}
+
+/* Slices of the scales must not reach over channels; one scale for everything becomes one for each channel.
+ */
+static int can_scale_packed(const vecq_op *linear, const affine *f)
+{
+    const vecq_op *decode = decode_before(linear);
+    const vecq_decode_params *p = decode != NULL ? decode->params : NULL;
+    channel_map map = channel_map_of(linear);
+
+    if (decode == NULL || linear->kind == VECQ_OP_CONV_TRANSPOSE || p->layout.n_slices == 0)
+        return 0;
+    if (is_one_factor(f))
+        return 1;
+    if (p->layout.group > 0)
+        return map.inner % p->layout.cols == 0;
+    return (p->layout.n_slices == 1 && map.inner * map.width == p->layout.count) ||
+           map.inner % (p->layout.count / p->layout.n_slices) == 0;
+}
+
+/* The channel that a slice belongs to. */
+static size_t channel_of_slice(const vecq_packed_layout *p, const channel_map *map, size_t slice)
+{
+    size_t per_row = p->group > 0 ? (p->cols + p->group - 1) / p->group : 1;
+    size_t at = p->group > 0 ? slice / per_row * p->cols : slice * (p->count / p->n_slices);
+
+    return at / map->inner % map->width;
+}
+
+static vecq_status scale_packed(vecq_simplifier *s, const vecq_op *linear, const affine *f, vecq_error *err)
+{
+    vecq_op *decode = decode_before(linear);
+    const vecq_var *old = decode->inputs[0];
+    vecq_decode_params p = *(const vecq_decode_params *)decode->params;
+    channel_map map = channel_map_of(linear);
+    size_t i, n_old = p.layout.n_slices;
+    vecq_tensor tensor;
+    vecq_var *scale;
+    int64_t n;
+
+    if (n_old == 1 && !is_one_factor(f))
+        p.layout.n_slices = map.width;
+    n = (int64_t)p.layout.n_slices;
+    VECQ_TRY(vecq_tensor_create(VECQ_DT_FLOAT, n_old == p.layout.n_slices ? old->rank : 1,
+                                n_old == p.layout.n_slices ? old->dims : &n, &tensor, err));
+    for (i = 0; i < tensor.count; i++)
+        set_element(&tensor, i,
+                    vecq_simplify_element(old, n_old == 1 ? 0 : i) *
+                        f->a[n == 1 ? 0 : channel_of_slice(&p.layout, &map, i)]);
+    VECQ_TRY(vecq_program_constant(s->program, old->name, &tensor, &scale, err));
+    vecq_simplify_set_input(decode, 0, scale);
+    return vecq_simplify_become(decode, VECQ_OP_DECODE, decode->inputs, decode->n_inputs, &p, sizeof p, err);
+}
+
+static int can_fold(const vecq_op *linear, const affine *f)
+{
+    const vecq_var *w = linear->inputs[1];
+    const vecq_var *b = linear->n_inputs > 2 ? linear->inputs[2] : NULL;
+
+    if (f->scales && (w->kind != VECQ_VAR_CONSTANT || !vecq_var_is_float(w)) && !can_scale_packed(linear, f))
+        return 0;
+    if (linear->kind == VECQ_OP_MATMUL)
+        return !f->shifts;
+    return b == NULL || (b->kind == VECQ_VAR_CONSTANT && vecq_var_is_float(b));
+}
+
 static vecq_status scale_weight(vecq_simplifier *s, vecq_op *op, const affine *f, vecq_error *err)
 {
     const vecq_var *w = op->inputs[1];
@@ -186,6 +265,8 @@ static vecq_status scale_weight(vecq_simplifier *s, vecq_op *op, const affine *f
     vecq_var *var;
     size_t i;
 
+    if (w->kind != VECQ_VAR_CONSTANT)
+        return scale_packed(s, op, f, err);
     VECQ_TRY(vecq_tensor_create(w->dtype, w->rank, w->dims, &tensor, err));
     for (i = 0; i < tensor.count; i++) {
         size_t channel = i / map.group_elements * map.width + i / map.inner % map.width;

@@ -380,6 +380,94 @@ static void test_channels(void **state)
     check(build_matmul, 1, "Tanh MatMul Mul");
 }
 
+/* ---- into the scales of packed weights ---- */
+
+/* A Decode of random codes of 3 bits; group > 0: ragged groups along rows of `cols`. */
+static vecq_var *packed(net *t, size_t rows, size_t cols, size_t n_slices, size_t group, unsigned rank,
+                        const int64_t *dims)
+{
+    vecq_decode_params params = {
+        .layout = {.bits = 3, .count = rows * cols, .n_slices = n_slices, .group = group, .cols = cols},
+        .rank = rank};
+    vecq_var *inputs[1 + VECQ_FIELDS_MAX];
+    vecq_error err = VECQ_ERROR_INIT;
+    vecq_tensor tensor;
+    unsigned f;
+    size_t i;
+
+    memcpy(params.dims, dims, rank * sizeof *dims);
+    assert_true(vecq_strips_layout(3, rows, cols, &params.layout.strips));
+    inputs[0] = vector(t, (int64_t)n_slices, 0.1, 0.3);
+    for (f = 0; f < params.layout.strips.n_fields; f++) {
+        const int64_t size[2] = {(int64_t)params.layout.strips.field[f].rows,
+                                 (int64_t)params.layout.strips.field[f].cols};
+
+        assert_ok(vecq_tensor_create(VECQ_DT_UINT8, 2, size, &tensor, &err), &err);
+        for (i = 0; i < tensor.count; i++)
+            ((uint8_t *)tensor.data)[i] = (uint8_t)vecq_rng_below(&t->rng, 256);
+        assert_ok(vecq_program_constant(&t->pr.program, "field", &tensor, &inputs[1 + f], &err), &err);
+    }
+    return made(t, VECQ_OP_DECODE, inputs, params.layout.strips.n_fields + 1, &params, sizeof params);
+}
+
+/* 16 channels of 36 weights; the variant is the number of scales, negative: the size of ragged groups. */
+static void build_packed_conv(net *t)
+{
+    const vecq_conv_params params = {.spatial = 2, .group = 1, .stride = {1, 1}, .dilation = {1, 1}};
+    size_t group = t->variant < 0 ? (size_t)-t->variant : 0;
+    size_t n = group > 0 ? 16 * ((36 + group - 1) / group) : (size_t)t->variant;
+    vecq_var *w = packed(t, 16, 36, n, group, 4, (const int64_t[]){16, 4, 3, 3});
+
+    output(t, batch_norm(t, made(t, VECQ_OP_CONV, (vecq_var *[]){image(t), w}, 2, &params, sizeof params)));
+}
+
+static void build_packed(net *t)
+{
+    vecq_var *x = input(t, 2, (const int64_t[]){3, 36}), *w, *y;
+
+    w = packed(t, 16, 36, t->variant == 1 ? 1 : 16, 0, 2, (const int64_t[]){16, 36});
+    switch (t->variant) {
+    case 0:
+        y = matmul(t, VECQ_OP_GEMM, x, w, NULL, 1);
+        break;
+    case 1: /* one factor for a weight with one scale */
+        output(t, op2(t, VECQ_OP_MUL, matmul(t, VECQ_OP_GEMM, x, w, NULL, 1), number(t, 3)));
+        return;
+    case 2:
+        y = matmul(t, VECQ_OP_GEMM, x, transpose(t, w, (const unsigned[]){1, 0}), vector(t, 16, -1, 1), 0);
+        break;
+    case 3: /* columns of the weight are not its rows */
+        w = reshape(t, w, 2, (const int64_t[]){36, 16});
+        y = matmul(t, VECQ_OP_GEMM, x, w, NULL, 0);
+        break;
+    case 4: /* the same elements in another shape */
+        w = reshape(t, w, 2, (const int64_t[]){8, 72});
+        y = matmul(t, VECQ_OP_GEMM, input(t, 2, (const int64_t[]){3, 72}), w, NULL, 1);
+        break;
+    default: /* read by two */
+        output(t, matmul(t, VECQ_OP_GEMM, x, w, NULL, 1));
+        y = matmul(t, VECQ_OP_GEMM, x, w, NULL, 1);
+        break;
+    }
+    output(t, batch_norm(t, y));
+}
+
+static void test_packed(void **state)
+{
+    (void)state;
+    check(build_packed_conv, 16, "Decode Conv");
+    check(build_packed_conv, 1, "Decode Conv");
+    check(build_packed_conv, 48, "Decode Conv");
+    check(build_packed_conv, 8, "Decode Conv BatchNorm");
+    check(build_packed_conv, -10, "Decode Conv");
+    check(build_packed, 0, "Decode Gemm");
+    check(build_packed, 1, "Decode Gemm");
+    check(build_packed, 2, "Decode Gemm");
+    check(build_packed, 3, "Decode Reshape Gemm BatchNorm");
+    check(build_packed, 4, "Decode Reshape Gemm");
+    check(build_packed, 5, "Decode Gemm Gemm BatchNorm");
+}
+
 /* ---- posts ---- */
 
 static void build_activation(net *t)
@@ -829,11 +917,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_norm),          cmocka_unit_test(test_channels),
-        cmocka_unit_test(test_activation),    cmocka_unit_test(test_residual),
-        cmocka_unit_test(test_gates),         cmocka_unit_test(test_padding),
-        cmocka_unit_test(test_identity),      cmocka_unit_test(test_block),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_packed),   cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_channels), cmocka_unit_test(test_activation),
+        cmocka_unit_test(test_residual), cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_padding),  cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_block),    cmocka_unit_test(test_out_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
