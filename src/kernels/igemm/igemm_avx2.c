@@ -19,6 +19,7 @@ static inline __attribute__((always_inline)) __m256i igemm_dot(__m256i acc, __m2
     return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), ones));
 }
 
+#include "kernels/igemm/igemm_float_avx2.h"
 #include "kernels/igemm/igemm_tile.h"
 
 #include "kernels/igemm/igemm_body.h"

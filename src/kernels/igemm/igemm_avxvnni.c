@@ -6,6 +6,7 @@
 #define IGEMM_SPLIT                   0
 #define igemm_dot(acc, x, w, is_wide) ((void)(is_wide), _mm256_dpbusd_avx_epi32(acc, x, w))
 
+#include "kernels/igemm/igemm_float_avx2.h"
 #include "kernels/igemm/igemm_tile.h"
 
 #include "kernels/igemm/igemm_body.h"

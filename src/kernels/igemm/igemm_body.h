@@ -2,8 +2,10 @@
 /*
  * The driver and the float half of the family, for each file to compile with its own flags. Everything is
  * static. Before including, a file defines its tiles (igemm_tile.h does it from a few operations) and
- *   IGEMM_UNPACK          table of kernels/unpack for packed weights
- *   IGEMM_X_OFFSET        what its dot products take from every activation: 0, or 128 if it needs them signed
+ *   IGEMM_UNPACK       table of kernels/unpack for packed weights
+ *   IGEMM_X_OFFSET     what its dot products take from every activation: 0; 128 if it needs them signed
+ *   IGEMM_HAS_VECTOR   and igemm_finish_vector(), igemm_finish_rest(), if it has better than the plain steps
+ *   IGEMM_HAS_PLAIN    and igemm_finish_plain(), the same for bytes only (igemm_float_<isa>.h)
  *
  * Order of the work: blocks of pixels whose input fits into a part of the second cache; in a block, panel by
  * panel (a packed panel is decoded once for all pixels of the block); in a panel, tiles of a few pixels by up
@@ -120,14 +122,37 @@ IGEMM_BODY void igemm_finish_n(const vecq_igemm_output *o, const int32_t *t, con
         igemm_quantize(o, y, n, o->q + at->q + channel);
 }
 
+#ifndef IGEMM_HAS_VECTOR
+#define igemm_finish_vector igemm_finish_n
+#endif
+#ifndef igemm_finish_rest /* fewer channels than a vector */
+#define igemm_finish_rest igemm_finish_n
+#endif
+
 /* n channels of one pixel, vector by vector. */
-static void igemm_finish(const vecq_igemm_output *o, const int32_t *t, const igemm_place *at, size_t channel,
-                         size_t n)
+IGEMM_BODY void igemm_finish(const vecq_igemm_output *o, const int32_t *t, const igemm_place *at,
+                             size_t channel, size_t n)
 {
     for (; n >= IGEMM_VECTOR; n -= IGEMM_VECTOR, t += IGEMM_VECTOR, channel += IGEMM_VECTOR)
-        igemm_finish_n(o, t, at, channel, IGEMM_VECTOR);
+        igemm_finish_vector(o, t, at, channel, IGEMM_VECTOR);
     if (n > 0)
-        igemm_finish_n(o, t, at, channel, n);
+        igemm_finish_rest(o, t, at, channel, n);
+}
+
+/* Bytes from sums, a bias, a clip: bounds of the quotient instead of those of y. */
+static igemm_plain igemm_plain_of(const vecq_igemm_output *o)
+{
+    float low = (float)(o->q_low - o->q_zero), high = (float)(o->q_high - o->q_zero);
+    igemm_plain p = {0};
+
+    p.serves = o->q != NULL && o->y == NULL && o->add == NULL && o->add_q == NULL && o->row_scale == NULL &&
+               o->activation == VECQ_IGEMM_CLIP && o->q_scale > 0x1p-120f && o->q_scale < 0x1p120f;
+    if (!p.serves)
+        return p;
+    p.low = igemm_clip(rintf(o->low / o->q_scale), low, high);
+    p.high = igemm_clip(rintf(o->high / o->q_scale), p.low, high);
+    p.inverse = 1.0f / o->q_scale;
+    return p;
 }
 
 /* ---- blocks of pixels ---- */
@@ -138,6 +163,7 @@ typedef struct igemm_block {
     int32_t *sums; /* 8 bits: of the activations in the window */
     size_t first, n;
     uint8_t *rest; /* of the scratch */
+    igemm_plain plain;
 } igemm_block;
 
 static igemm_block igemm_block_of(void *scratch)
@@ -166,6 +192,7 @@ static void igemm_block_fill(const vecq_igemm_job *job, const igemm_plan *p, siz
 {
     const vecq_igemm_shape *s = &job->shape;
     const vecq_igemm_output *o = &job->out;
+    const int has_add = o->add != NULL || o->add_q != NULL;
     size_t column = first % s->ow, row = first / s->ow % s->oh, image = first / s->ow / s->oh, i;
 
     b->first = first;
@@ -173,9 +200,12 @@ static void igemm_block_fill(const vecq_igemm_job *job, const igemm_plan *p, siz
     for (i = 0; i < n; i++) {
         b->x[i] = (ptrdiff_t)image * p->image_step + (ptrdiff_t)row * p->row_step +
                   (ptrdiff_t)column * p->pixel_step;
-        b->add[i] = igemm_offset(&o->add_stride, s, image, row, column);
-        b->y[i] = igemm_offset(&o->y_stride, s, image, row, column);
-        b->q[i] = igemm_offset(&o->q_stride, s, image, row, column);
+        if (has_add)
+            b->add[i] = igemm_offset(&o->add_stride, s, image, row, column);
+        if (o->y != NULL)
+            b->y[i] = igemm_offset(&o->y_stride, s, image, row, column);
+        if (o->q != NULL)
+            b->q[i] = igemm_offset(&o->q_stride, s, image, row, column);
         if (++column == s->ow) {
             column = 0;
             if (++row == s->oh) {
@@ -188,9 +218,28 @@ static void igemm_block_fill(const vecq_igemm_job *job, const igemm_plan *p, siz
 
 IGEMM_BODY igemm_place igemm_place_of(const igemm_block *b, size_t i)
 {
-    igemm_place at = {b->first + i, b->add[i], b->y[i], b->q[i]};
+    igemm_place at = {b->first + i, b->add[i], b->y[i], b->q[i]}; /* those that are used */
 
     return at;
+}
+
+/* Results of pixels [i, i + rows) of the block from acc[rows][64]. */
+static void igemm_finish_tile(const vecq_igemm_output *o, const igemm_block *b, size_t i, size_t rows,
+                              const int32_t *acc, size_t channel, size_t n)
+{
+    size_t row;
+
+#ifdef IGEMM_HAS_PLAIN
+    if (b->plain.serves) {
+        igemm_finish_plain(o, &b->plain, acc, rows, b->q + i, channel, n);
+        return;
+    }
+#endif
+    for (row = 0; row < rows; row++) {
+        igemm_place at = igemm_place_of(b, i + row);
+
+        igemm_finish(o, acc + row * IGEMM_CHANNELS, &at, channel, n);
+    }
 }
 
 /* ---- convolution ---- */
@@ -292,16 +341,12 @@ static void igemm_panel_tile(const igemm_panel_job *pj, size_t i, size_t rows)
     if (channel + n > p->out)
         n = p->out - channel;
     channel += pj->group * p->out;
-    for (row = 0; row < rows; row++) {
-        igemm_place at = igemm_place_of(pj->block, i + row);
-        int32_t *sums = acc + row * IGEMM_CHANNELS;
-
-        if (is_twice)
-            for (j = 0; j < IGEMM_CHANNELS; j++)
-                sums[j] = (int32_t)(2u * (uint32_t)sums[j] + (uint32_t)pj->init[j] +
-                                    (uint32_t)pj->block->sums[i + row]);
-        igemm_finish(&job->out, sums, &at, channel, n);
-    }
+    for (row = 0; is_twice && row < rows; row++)
+        for (j = 0; j < IGEMM_CHANNELS; j++)
+            acc[row * IGEMM_CHANNELS + j] =
+                (int32_t)(2u * (uint32_t)acc[row * IGEMM_CHANNELS + j] + (uint32_t)pj->init[j] +
+                          (uint32_t)pj->block->sums[i + row]);
+    igemm_finish_tile(&job->out, pj->block, i, rows, acc, channel, n);
 }
 
 static void igemm_panel_run(const igemm_panel_job *pj)
@@ -371,33 +416,38 @@ static void igemm_depthwise_taps(const vecq_igemm_shape *s, const igemm_plan *p,
 static void igemm_depthwise_panel(const vecq_igemm_job *job, const igemm_plan *p, const igemm_block *b,
                                   size_t panel)
 {
+    static const int32_t zeros[IGEMM_CHANNELS];
     const int is_twice = job->weight.bits == 8;
-    size_t v = igemm_panel_vector(p, panel), n_vectors = igemm_panel_vector(p, panel + 1) - v, i, j;
+    size_t v = igemm_panel_vector(p, panel), n_vectors = igemm_panel_vector(p, panel + 1) - v, i, j, rows;
     size_t channel = v * IGEMM_VECTOR, n = n_vectors * IGEMM_VECTOR;
-    int32_t init[IGEMM_CHANNELS] = {0}, sums[2 * IGEMM_CHANNELS] __attribute__((aligned(64)));
+    int32_t acc[IGEMM_ROWS_MAX * IGEMM_CHANNELS] __attribute__((aligned(64)));
+    int32_t sums[IGEMM_ROWS_MAX * IGEMM_CHANNELS] __attribute__((aligned(64)));
+    int32_t init[IGEMM_CHANNELS] = {0};
     ptrdiff_t *taps = (ptrdiff_t *)(void *)b->rest;
     int8_t *decoded = (int8_t *)b->rest + igemm_round64(4 * p->quads * sizeof *taps);
     int8_t *ordered = decoded + IGEMM_CHANNELS * 4 * p->quads;
-    igemm_depthwise d = {.taps = taps, .w = ordered, .quads = p->quads, .n_taps = p->taps, .acc = sums};
+    igemm_depthwise d = {.x = job->x + channel,
+                         .taps = taps,
+                         .w = ordered,
+                         .init = is_twice ? zeros : init,
+                         .quads = p->quads,
+                         .n_taps = p->taps,
+                         .acc = acc,
+                         .sums = sums};
 
     igemm_depthwise_taps(&job->shape, p, taps);
     igemm_depthwise_order(igemm_depthwise_weight(job, p, v, n_vectors, decoded), n_vectors, p->quads,
                           ordered);
     igemm_panel_init(job, p, job->weight.sums + channel, n, init);
     n = channel + n > job->shape.c ? job->shape.c - channel : n;
-    for (i = 0; i < b->n; i++) {
-        igemm_place at = igemm_place_of(b, i);
-
-        d.x = job->x + b->x[i] + channel;
-        igemm_depthwise_run(&d, n_vectors, job->weight.bits);
-        if (is_twice)
-            for (j = 0; j < IGEMM_CHANNELS; j++)
-                sums[j] = (int32_t)(2u * (uint32_t)sums[j] + (uint32_t)init[j] +
-                                    (uint32_t)sums[IGEMM_CHANNELS + j]);
-        else
-            for (j = 0; j < IGEMM_CHANNELS; j++)
-                sums[j] = (int32_t)((uint32_t)sums[j] + (uint32_t)init[j]);
-        igemm_finish(&job->out, sums, &at, channel, n);
+    for (i = 0; i < b->n; i += rows) {
+        rows = b->n - i < IGEMM_ROWS_MAX ? b->n - i : IGEMM_ROWS_MAX;
+        d.pixel = b->x + i;
+        igemm_depthwise_run(&d, rows, n_vectors, job->weight.bits);
+        for (j = 0; is_twice && j < rows * IGEMM_CHANNELS; j++)
+            acc[j] =
+                (int32_t)(2u * (uint32_t)acc[j] + (uint32_t)init[j % IGEMM_CHANNELS] + (uint32_t)sums[j]);
+        igemm_finish_tile(&job->out, b, i, rows, acc, channel, n);
     }
 }
 
@@ -408,6 +458,7 @@ static void igemm_run(const vecq_igemm_job *job, size_t pixel0, size_t pixel1, s
     igemm_block b = igemm_block_of(scratch);
     size_t first, n, panel;
 
+    b.plain = igemm_plain_of(&job->out);
     assert(pixel1 <= vecq_igemm_pixels(&job->shape) && panel1 <= vecq_igemm_panels(&job->shape));
     for (first = pixel0; first < pixel1; first += n) {
         n = pixel1 - first < p.block ? pixel1 - first : p.block;

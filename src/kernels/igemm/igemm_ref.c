@@ -45,22 +45,24 @@ static void igemm_depthwise_order(const int8_t *w, size_t n_vectors, size_t quad
         out[i] = w[i];
 }
 
-static void igemm_depthwise_run(const igemm_depthwise *d, size_t n_vectors, unsigned bits)
+static void igemm_depthwise_run(const igemm_depthwise *d, size_t rows, size_t n_vectors, unsigned bits)
 {
-    size_t c, tap;
+    size_t row, c, tap;
 
     (void)bits;
-    for (c = 0; c < n_vectors * IGEMM_VECTOR; c++) {
-        const int8_t *w = d->w + c / IGEMM_VECTOR * d->quads * 64 + c % IGEMM_VECTOR * 4;
+    for (row = 0; row < rows; row++)
+        for (c = 0; c < n_vectors * IGEMM_VECTOR; c++) {
+            const int8_t *w = d->w + c / IGEMM_VECTOR * d->quads * 64 + c % IGEMM_VECTOR * 4;
+            const uint8_t *from = d->x + d->pixel[row] + c;
+            int32_t *acc = d->acc + row * IGEMM_CHANNELS + c, *sum = d->sums + row * IGEMM_CHANNELS + c;
 
-        d->acc[c] = d->acc[IGEMM_CHANNELS + c] = 0;
-        for (tap = 0; tap < d->n_taps; tap++) {
-            int x = d->x[d->taps[tap] + (ptrdiff_t)c];
-
-            d->acc[c] += x * w[tap / 4 * 64 + tap % 4];
-            d->acc[IGEMM_CHANNELS + c] += x;
+            *acc = d->init[c];
+            *sum = 0;
+            for (tap = 0; tap < d->n_taps; tap++) {
+                *acc += (int)from[d->taps[tap]] * w[tap / 4 * 64 + tap % 4];
+                *sum += from[d->taps[tap]];
+            }
         }
-    }
 }
 
 #include "kernels/igemm/igemm_body.h"

@@ -217,21 +217,29 @@ IGEMM_BODY void igemm_depthwise_quad(const uint8_t *x, const ptrdiff_t *taps, ig
     v[3] = IGEMM_QUAD(igemm_high16(ab_high, cd_high));
 }
 
-IGEMM_BODY void igemm_depthwise_body(const igemm_depthwise *d, size_t n_vectors, const int is_wide,
-                                     const int has_sums)
+/* One piece of the channels, beginning at vector `first`; w and init are its own. */
+IGEMM_BODY void igemm_depthwise_piece(const igemm_depthwise *d, size_t rows, size_t first, const int8_t *w,
+                                      const size_t quads, const int is_wide, const int has_sums)
 {
-    const int8_t *w = d->w;
-    size_t first, quad, j;
+    igemm_register init[4], zero = igemm_zero(), v[4];
+    size_t row, quad, j;
 
-    for (first = 0; first < n_vectors; first += IGEMM_PIECE / 16) {
-        igemm_register zero = igemm_zero(), acc[4] = {zero, zero, zero, zero},
-                       sums[4] = {zero, zero, zero, zero};
-        igemm_register v[4];
+    for (j = 0; j < 4; j++) { /* in the order of the lanes */
+        int32_t lanes[IGEMM_LANES];
 
-        for (quad = 0; quad < d->quads; quad++, w += 4 * IGEMM_PIECE) {
-            igemm_depthwise_quad(d->x + 16 * first, d->taps + 4 * quad, v);
+        for (row = 0; row < IGEMM_LANES; row++)
+            lanes[row] = d->init[16 * first + 16 * (row / 4) + 4 * j + row % 4];
+        init[j] = igemm_load(lanes);
+    }
+    for (row = 0; row < rows; row++) {
+        igemm_register acc[4] = {init[0], init[1], init[2], init[3]}, sums[4] = {zero, zero, zero, zero};
+        const uint8_t *x = d->x + d->pixel[row] + 16 * first;
+
+        IGEMM_UNROLL
+        for (quad = 0; quad < quads; quad++) {
+            igemm_depthwise_quad(x, d->taps + 4 * quad, v);
             for (j = 0; j < 4; j++)
-                acc[j] = igemm_dot(acc[j], v[j], igemm_load(w + IGEMM_PIECE * j), is_wide);
+                acc[j] = igemm_dot(acc[j], v[j], igemm_load(w + IGEMM_PIECE * (4 * quad + j)), is_wide);
             if (has_sums) {
                 size_t n = d->n_taps - 4 * quad;
                 igemm_register ones = igemm_fill(n >= 4   ? 0x01010101
@@ -243,20 +251,26 @@ IGEMM_BODY void igemm_depthwise_body(const igemm_depthwise *d, size_t n_vectors,
                     sums[j] = igemm_dot(sums[j], v[j], ones, 0);
             }
         }
-        igemm_store_lanes(d->acc + 16 * first, acc);
+        igemm_store_lanes(d->acc + IGEMM_CHANNELS * row + 16 * first, acc);
         if (has_sums)
-            igemm_store_lanes(d->acc + IGEMM_CHANNELS + 16 * first, sums);
+            igemm_store_lanes(d->sums + IGEMM_CHANNELS * row + 16 * first, sums);
     }
 }
 
-static void igemm_depthwise_run(const igemm_depthwise *d, size_t n_vectors, unsigned bits)
+static void igemm_depthwise_run(const igemm_depthwise *d, size_t rows, size_t n_vectors, unsigned bits)
 {
-    if (bits == 8)
-        igemm_depthwise_body(d, n_vectors, 1, 1);
-    else if (IGEMM_SPLIT && bits > 6)
-        igemm_depthwise_body(d, n_vectors, 1, 0);
-    else
-        igemm_depthwise_body(d, n_vectors, 0, 0);
+    const int8_t *w = d->w;
+    size_t first;
+
+    for (first = 0; first < n_vectors; first += IGEMM_PIECE / 16, w += 4 * IGEMM_PIECE * d->quads)
+        if (bits == 8)
+            igemm_depthwise_piece(d, rows, first, w, d->quads, 1, 1);
+        else if (IGEMM_SPLIT && bits > 6)
+            igemm_depthwise_piece(d, rows, first, w, d->quads, 1, 0);
+        else if (d->quads == 3) /* 3x3: the weights stay in registers */
+            igemm_depthwise_piece(d, rows, first, w, 3, 0, 0);
+        else
+            igemm_depthwise_piece(d, rows, first, w, d->quads, 0, 0);
 }
 
 #endif

@@ -20,15 +20,23 @@ typedef struct igemm_tile {
     ptrdiff_t outer_step, inner_step;
 } igemm_tile;
 
-/* Channels of one pixel of a depthwise convolution: acc[64] = the dot products; for 8 bits acc[64..127] =
- * sums of the activations. x may be read 64 bytes far whatever the channels. */
+/* Pixels by the channels of a panel of a depthwise convolution: acc[row][64] = init[] + the dot products; for
+ * 8 bits sums[row][64] = sums of the activations. x may be read 64 bytes far whatever the channels. */
 typedef struct igemm_depthwise {
     const uint8_t *x;
-    const ptrdiff_t *taps; /* [4 quads] from x on */
-    const int8_t *w;       /* in the order of igemm_depthwise_order() */
+    const ptrdiff_t *pixel; /* [rows] */
+    const ptrdiff_t *taps;  /* [4 quads] from a pixel on */
+    const int8_t *w;        /* in the order of igemm_depthwise_order() */
+    const int32_t *init;    /* [64] */
     size_t quads, n_taps;
-    int32_t *acc;
+    int32_t *acc, *sums;
 } igemm_depthwise;
+
+/* Requantization alone, where nothing else is asked for: clip and inverse scale. */
+typedef struct igemm_plain {
+    int serves;
+    float low, high, inverse; /* low and high: of the quotient */
+} igemm_plain;
 
 /* Where the results of a pixel go, in elements. */
 typedef struct igemm_place {
