@@ -22,6 +22,7 @@ enum {
     OPTION_CONFUSION,
     OPTION_CONFUSION_CSV,
     OPTION_AGAINST,
+    OPTION_OUTPUTS,
     OPTION_BACKEND,
     OPTION_BATCH,
     OPTION_JSON,
@@ -31,7 +32,8 @@ enum {
 enum { TOP_MAX = 16, CONFUSION_SHOWN = 25 }; /* classes of a table that people read */
 
 static const cli_option options[] = {
-    {OPTION_DATA, "data", "SPEC", "data: idx:DIR, cifar10:DIR, images:DIR or text:PLACE"},
+    {OPTION_DATA, "data", "SPEC",
+     "data: idx:DIR, cifar10:DIR, images:DIR or text:PLACE;\nnpy:FILE or npy:INPUT=FILE,... for --outputs"},
     {OPTION_SPLIT, "split", "PART", "part of the data: test, validation, train (default test)"},
     {OPTION_SET, "set", "KEY=VALUE",
      "a setting of preprocessing, as in recipes: data.mean, data.std,\ndata.scale, model.input, "
@@ -40,6 +42,10 @@ static const cli_option options[] = {
     {OPTION_AGAINST, "against", "OTHER",
      "another model on the same samples: both accuracies, how often\nthe answers agree, how far the logits "
      "are apart"},
+    {OPTION_OUTPUTS, "outputs", NULL,
+     "with --against: squared error, SQNR and PSNR of every output,\nfor models that are no classifiers; "
+     "always "
+     "so with npy: data"},
     {OPTION_TOP, "top", "K,...", "share of samples whose label is among the K largest logits\n(1 to 100000)"},
     {OPTION_PER_CLASS, "per-class", NULL, "accuracy of each class, and what it is mistaken for"},
     {OPTION_CONFUSION, "confusion", NULL, "confusion matrix: a row for each label, a column for each answer"},
@@ -62,7 +68,7 @@ typedef struct eval_job {
     vecq_eval_options options;
     const char *model, *data, *csv;
     unsigned top[TOP_MAX];
-    int per_class, confusion, json, quiet;
+    int per_class, confusion, outputs, json, quiet;
 } eval_job;
 
 static int set(eval_job *job, const char *assignment)
@@ -109,6 +115,7 @@ static int eval_flag(eval_job *job, int id)
 {
     job->per_class |= id == OPTION_PER_CLASS;
     job->confusion |= id == OPTION_CONFUSION;
+    job->outputs |= id == OPTION_OUTPUTS;
     job->json |= id == OPTION_JSON;
     job->quiet |= id == 'q';
     return CLI_CONTINUE;
@@ -451,6 +458,105 @@ static int eval_go(eval_job *job)
     return cli_finish_output(stdout, done);
 }
 
+/* ---- outputs ---- */
+
+static void eval_print_outputs(const eval_job *job, const vecq_outputs_result *r)
+{
+    static const cli_column columns[] = {
+        {"output", 'l', 1, 0},  {"values", 'r', 0, 3},  {"MSE", 'r', 0, 0},     {"mean |d|", 'r', 0, 2},
+        {"max |d|", 'r', 0, 1}, {"SQNR dB", 'r', 0, 0}, {"PSNR dB", 'r', 0, 1}, {"not finite", 'r', 0, 0}};
+    cli_table *table = cli_table_new(columns, sizeof columns / sizeof *columns);
+    size_t i;
+
+    for (i = 0; i < r->n_outputs; i++) {
+        const vecq_output_difference *d = &r->outputs[i];
+
+        cli_table_text(table, d->name);
+        cli_table_format(table, "%" PRIu64, d->values);
+        cli_table_number(table, "%.4g", d->mse);
+        cli_table_number(table, "%.4g", d->mean_difference);
+        cli_table_number(table, "%.4g", d->largest_difference);
+        cli_table_number(table, "%.1f", d->sqnr_db);
+        cli_table_number(table, "%.1f", d->psnr_db);
+        if (d->n_bad > 0)
+            cli_table_format(table, "%" PRIu64, d->n_bad);
+        else
+            cli_table_text(table, "");
+    }
+    cli_table_print(table, stdout, cli_terminal_width(stdout));
+    cli_table_free(table);
+    printf("\nagainst       %s\nsamples       %" PRIu64 "\ntime          %.2f s\n", job->options.against,
+           r->samples, r->seconds);
+}
+
+static void eval_json_outputs(const eval_job *job, const vecq_outputs_result *r)
+{
+    cJSON *json = cli_json_begin(job->command->name), *rows;
+    size_t i;
+
+    cli_json_text(json, "model", job->model);
+    cli_json_text(json, "data", job->data);
+    cli_json_text(json, "against", job->options.against);
+    cli_json_integer(json, "samples", r->samples);
+    rows = cli_json_array(json, "outputs");
+    for (i = 0; i < r->n_outputs; i++) {
+        const vecq_output_difference *d = &r->outputs[i];
+        cJSON *row = cli_json_append(rows);
+
+        cli_json_text(row, "name", d->name);
+        cli_json_integer(row, "values", d->values);
+        cli_json_integer(row, "not_finite", d->n_bad);
+        cli_json_number(row, "mse", d->mse);
+        cli_json_number(row, "mean_difference", d->mean_difference);
+        cli_json_number(row, "largest_difference", d->largest_difference);
+        cli_json_number(row, "sqnr_db", d->sqnr_db);
+        cli_json_number(row, "psnr_db", d->psnr_db);
+    }
+    cli_json_number(json, "seconds", r->seconds);
+    cli_json_print(json, stdout);
+}
+
+static int eval_outputs(eval_job *job)
+{
+    vecq_error err = VECQ_ERROR_INIT;
+    vecq_outputs_result *result = NULL;
+    cli_progress progress;
+    vecq_status status;
+
+    job->options.progress = cli_progress_report;
+    job->options.progress_context = &progress;
+    cli_progress_begin(&progress, job->quiet);
+    cli_interrupt_defer();
+    status = vecq_compare_outputs(job->model, job->recipe, &job->options, &result, &err);
+    cli_progress_end(&progress);
+    if (status != VECQ_OK) {
+        cli_error("%s", err.message[0] != '\0' ? err.message : vecq_status_name(status));
+        cli_interrupt_reraise();
+        return CLI_FAILED;
+    }
+    if (job->json)
+        eval_json_outputs(job, result);
+    else
+        eval_print_outputs(job, result);
+    vecq_outputs_result_free(result);
+    return cli_finish_output(stdout, CLI_DONE);
+}
+
+/* Whether the options fit each other. */
+static int eval_settle(eval_job *job)
+{
+    if (job->data == NULL)
+        return cli_usage(job->command, "no data: add --data KIND:PLACE");
+    job->outputs |= strncmp(job->data, "npy:", 4) == 0;
+    if (!job->outputs)
+        return CLI_CONTINUE;
+    if (job->options.against == NULL)
+        return cli_usage(job->command, "nothing to compare outputs with: add --against OTHER");
+    if (job->per_class || job->confusion || job->csv != NULL || job->options.n_top > 0)
+        return cli_usage(job->command, "outputs have no classes: leave out --top, --per-class, --confusion");
+    return CLI_CONTINUE;
+}
+
 static int eval_run(const cli_command *self, int argc, char **argv)
 {
     eval_job job = {.command = self};
@@ -464,10 +570,10 @@ static int eval_run(const cli_command *self, int argc, char **argv)
     status = cli_parse(self, argc, argv, eval_option, &job, &job.model, 1, &n_operands);
     if (status == CLI_CONTINUE && n_operands == 0)
         status = cli_usage(self, "no model: name an ONNX file");
-    if (status == CLI_CONTINUE && job.data == NULL)
-        status = cli_usage(self, "no data: add --data KIND:PLACE");
     if (status == CLI_CONTINUE)
-        status = eval_go(&job);
+        status = eval_settle(&job);
+    if (status == CLI_CONTINUE)
+        status = job.outputs ? eval_outputs(&job) : eval_go(&job);
     vecq_recipe_free(job.recipe);
     return status;
 }
@@ -484,7 +590,8 @@ const cli_command cli_cmd_eval = {
     "vecq eval lenet5.onnx --data idx:data/mnist\n"
     "vecq eval resnet20.onnx --data cifar10:data/cifar10 --set data.mean=.4914,.4822,.4465 \\\n"
     "    --set data.std=.2470,.2435,.2616\n"
-    "vecq eval lenet5-2bit.onnx --data idx:data/mnist --against lenet5.onnx --per-class",
+    "vecq eval lenet5-2bit.onnx --data idx:data/mnist --against lenet5.onnx --per-class\n"
+    "vecq eval upscale-4bit.onnx --against upscale.onnx --data npy:image=patches.npy",
     "",
     eval_run,
 };

@@ -60,8 +60,8 @@ static const cli_option options[] = {
      "quantize activations too, to K bits, 2 to 8: what Conv, Gemm,\nMatMul and recurrent layers read. Needs "
      "--calib"},
     {OPTION_CALIB, "calib", "SPEC",
-     "data whose training part activations are measured on:\nidx:DIR, cifar10:DIR, images:DIR or "
-     "text:PLACE"},
+     "data whose training part activations are measured on:\nidx:DIR, cifar10:DIR, images:DIR, "
+     "text:PLACE; npy:FILE, or\nnpy:INPUT=FILE,... for models with other inputs"},
     {OPTION_CALIB_SAMPLES, "calib-samples", "N", "samples to measure activations on (default 512)"},
     {OPTION_ACT_RULE, "act-rule", "RULE",
      "range of an activation: best (least squared error), moments\n(as in training), max (default best)"},

@@ -22,7 +22,7 @@ _vecq_options()
         echo "-o --output --model --network --data --test -b --bits --act-bits --epochs --set --resume
               --checkpoint --log --keys --networks --profile -j --threads --json --cpu -q --quiet -h --help" ;;
     eval)
-        echo "--data --split --set --against --top --per-class --confusion --confusion-csv --batch --backend -j --threads --json --cpu -q --quiet -h --help" ;;
+        echo "--data --split --set --against --outputs --top --per-class --confusion --confusion-csv --batch --backend -j --threads --json --cpu -q --quiet -h --help" ;;
     esac
 }
 

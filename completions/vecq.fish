@@ -111,6 +111,7 @@ complete -c vecq -n '__fish_seen_subcommand_from eval' -l data -x -a "$places" -
 complete -c vecq -n '__fish_seen_subcommand_from eval' -l split -x -a 'test validation train' -d 'part of the data'
 complete -c vecq -n '__fish_seen_subcommand_from eval' -l set -x -d 'a setting of preprocessing'
 complete -c vecq -n '__fish_seen_subcommand_from eval' -l against -r -d 'another model on the same samples'
+complete -c vecq -n '__fish_seen_subcommand_from eval' -l outputs -d 'squared error of every output'
 complete -c vecq -n '__fish_seen_subcommand_from eval' -l top -x -d 'share among the largest logits'
 complete -c vecq -n '__fish_seen_subcommand_from eval' -l per-class -d 'accuracy of each class'
 complete -c vecq -n '__fish_seen_subcommand_from eval' -l confusion -d 'confusion matrix'

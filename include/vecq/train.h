@@ -130,10 +130,11 @@ VECQ_API void vecq_calibrate_options_default(vecq_calibrate_options *options);
 /*
  * Runs a loaded model, float or with packed weights, over samples of the training part of the data that the
  * recipe names (data.train, model.input, preprocessing; what the model remembers of its data holds where the
- * recipe gives nothing), drawn by its seed, and chooses a scale for every activation that an operator with
- * weights reads (quantize.act_include, act_exclude: those only). The model is not changed: give the result to
- * vecq_model_quantize(). Memory: 128 KiB an activation beside what running a batch needs. The same data and
- * settings give the same scales for any number of threads, up to what the backend's arithmetic depends on.
+ * recipe gives nothing; arrays as for vecq_compare_outputs()), drawn by its seed, and chooses a scale for
+ * every activation that an operator with weights reads (quantize.act_include, act_exclude: those only). The
+ * model is not changed: give the result to vecq_model_quantize(). Memory: 128 KiB an activation beside what
+ * running a batch needs. The same data and settings give the same scales for any number of threads, up to
+ * what the backend's arithmetic depends on.
  */
 VECQ_API vecq_status vecq_model_calibrate(vecq_model *model, const vecq_recipe *recipe,
                                           const vecq_calibrate_options *options, vecq_calibration **out,
@@ -199,6 +200,36 @@ VECQ_API void vecq_eval_result_free(vecq_eval_result *result); /* NULL is fine *
  */
 VECQ_API vecq_status vecq_evaluate(const char *model, const vecq_recipe *recipe,
                                    const vecq_eval_options *options, vecq_eval_result **out, vecq_error *err);
+
+/* ---- outputs of models that are no classifiers ---- */
+
+/* One output of the model against the same output of another; pairs with NaN or infinity are only counted. */
+typedef struct vecq_output_difference {
+    const char *name;
+    uint64_t values, n_bad;
+    double mse;                                 /* mean squared difference */
+    double mean_difference, largest_difference; /* absolute */
+    double sqnr_db; /* energy of the other's values over that of the differences; infinite: none */
+    double psnr_db; /* square of the range of the other's values over mse */
+} vecq_output_difference;
+
+typedef struct vecq_outputs_result {
+    size_t n_outputs;
+    const vecq_output_difference *outputs;
+    uint64_t samples; /* whole batches of train.eval_batch (16), or what the model takes at once */
+    double seconds;
+} vecq_outputs_result;
+
+VECQ_API void vecq_outputs_result_free(vecq_outputs_result *result); /* NULL is fine */
+
+/*
+ * Runs the model file and options->against over the same data, labels or not, and compares all outputs (or
+ * that of model.output). Besides data sets, data.train may be "npy:FILE" for a model with one input, or
+ * "npy:INPUT=FILE,INPUT=FILE": arrays with more rows than the input takes.
+ */
+VECQ_API vecq_status vecq_compare_outputs(const char *model, const vecq_recipe *recipe,
+                                          const vecq_eval_options *options, vecq_outputs_result **out,
+                                          vecq_error *err);
 
 #ifdef __cplusplus
 }

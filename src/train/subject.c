@@ -21,12 +21,10 @@ vecq_status vecq_subject_open(vecq_subject *s, vecq_model *model, const char *na
     s->name = name;
     s->model = model;
     s->ir = &vecq_model_document(model)->ir;
-    VECQ_TRY(vecq_subject_blame(
+    return vecq_subject_blame(
         s,
         vecq_preprocessing_merge(model, given, &s->arena, &s->recipe, &s->vocabulary, &s->n_vocabulary, err),
-        err));
-    return vecq_subject_blame(
-        s, vecq_ports_find(s->ir, s->recipe.model.input, s->recipe.model.output, &s->ports, err), err);
+        err);
 }
 
 vecq_status vecq_subject_open_data(vecq_subject *s, vecq_split split, vecq_error *err)
@@ -36,6 +34,8 @@ vecq_status vecq_subject_open_data(vecq_subject *s, vecq_split split, vecq_error
     const vecq_dataset_info *info;
     vecq_dataset_options options;
 
+    VECQ_TRY(
+        vecq_subject_blame(s, vecq_ports_find(s->ir, r->model.input, r->model.output, &s->ports, err), err));
     if (spec == NULL)
         spec = r->data.test;
     if (spec == NULL)

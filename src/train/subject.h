@@ -16,7 +16,7 @@ typedef struct vecq_subject {
     vecq_model *model;
     vecq_ir *ir;
     vecq_recipe recipe;
-    vecq_ports ports; /* fitted to the data by vecq_subject_open_data() */
+    vecq_ports ports; /* of the data: both by vecq_subject_open_data() */
     vecq_arena arena; /* of the vocabulary */
     const char **vocabulary;
     size_t n_vocabulary;

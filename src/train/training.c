@@ -85,16 +85,15 @@ vecq_status vecq_training_eval_loader(const vecq_recipe *r, const vecq_ports *po
     return vecq_loader_create(dataset, &options, out, err);
 }
 
-vecq_status vecq_training_calibration_loader(const vecq_recipe *r, const vecq_ports *ports,
-                                             const vecq_dataset *dataset, const double *mean,
-                                             const double *std, size_t batch, vecq_loader **out,
-                                             vecq_error *err)
+vecq_status vecq_training_whole_loader(const vecq_recipe *r, const vecq_ports *ports,
+                                       const vecq_dataset *dataset, const double *mean, const double *std,
+                                       size_t batch, int is_shuffled, vecq_loader **out, vecq_error *err)
 {
     vecq_loader_options options;
 
     loader_options(r, ports, mean, std, &options);
     options.batch = batch;
-    options.shuffle = 1; /* folders and files come class by class */
+    options.shuffle = is_shuffled;
     options.drop_last = 1;
     return vecq_loader_create(dataset, &options, out, err);
 }

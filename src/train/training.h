@@ -89,11 +89,10 @@ void vecq_training_data_options(const vecq_recipe *recipe, const vecq_ports *por
 vecq_status vecq_training_eval_loader(const vecq_recipe *recipe, const vecq_ports *ports,
                                       const vecq_dataset *dataset, const double *mean, const double *std,
                                       vecq_loader **out, vecq_error *err);
-/* Loader for calibration: shuffled, whole batches. */
-vecq_status vecq_training_calibration_loader(const vecq_recipe *recipe, const vecq_ports *ports,
-                                             const vecq_dataset *dataset, const double *mean,
-                                             const double *std, size_t batch, vecq_loader **out,
-                                             vecq_error *err);
+/* Loader of whole batches, without augmentation. */
+vecq_status vecq_training_whole_loader(const vecq_recipe *recipe, const vecq_ports *ports,
+                                       const vecq_dataset *dataset, const double *mean, const double *std,
+                                       size_t batch, int is_shuffled, vecq_loader **out, vecq_error *err);
 /* mean and std of the recipe for so many channels; 0 and 1 when it gives none. `data` may be NULL. */
 vecq_status vecq_training_normalisation(const vecq_recipe *recipe, const vecq_dataset_info *data,
                                         size_t channels, double *mean, double *std, vecq_error *err);

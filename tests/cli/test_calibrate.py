@@ -5,7 +5,7 @@ import os
 import random
 
 import vecq_cli
-from training_files import classifier, float32, model, node, tensor, write_data, write_part
+from training_files import classifier, float32, message, model, node, npy, tensor, typed, write_data, write_part
 
 
 def rounded(x, scale, low, high):
@@ -93,6 +93,53 @@ class Calibrate(vecq_cli.Case):
         both = self.quantize(self.model, "-b", "3", "--act-bits", "8")
         self.assertEqual(both["summary"]["quantized"], 1)
         self.assertEqual(both["activations"], result["activations"])
+
+    def test_arrays(self):
+        """The same from an array as from the images that are in it, in any of the types that NumPy likes."""
+        values = [p / 255 for image in self.train for p in image]
+        mine = self.quantize(self.model, "--act-bits", "8")["activations"]
+        for kind in ("<f4", "<f8"):
+            file = self.path("x.npy", npy((300, 1, 8, 8), values, kind))
+            for spec in ("npy:" + file, "npy:images=" + file):
+                result = self.json("quantize", self.model, "--act-bits", "8", "--calib", spec, "-o", self.out, "--json")
+                row, = result["activations"]
+                self.assertEqual(result["calibration"]["samples"], 288)  # nine batches of 32
+                self.assertAlmostEqual(row["max"], mine[0]["max"], delta=0.05)
+                self.assertAlmostEqual(row["scale"], mine[0]["scale"], delta=1e-3)
+        arrays = self.json("quantize", self.model, "--act-bits", "8", "--calib", spec, "--set", "train.eval_batch=300",
+                           "--calib-samples", "300", "-o", self.out, "--json")
+        self.assertEqual(arrays["activations"], mine)
+
+    def two_inputs(self, batch):
+        """a [batch, 4], b [2, 4], whose sum of rows is added: out = (a + sum b) w"""
+        nodes = [node("MatMul", ["ones", "b"], ["s"], "sum"), node("Add", ["a", "s"], ["t"], "add"),
+                 node("MatMul", ["t", "w"], ["out"], "product")]
+        graph = message(*[(1, n) for n in nodes], (2, "g"), (5, tensor("ones", (1, 2), [1.0, 1.0])),
+                        (5, tensor("w", (4, 2), [1.0, -1, 2, 0.5, -0.25, 1, 0, 3])), (11, typed("a", (batch, 4))),
+                        (11, typed("b", (2, 4))), (12, typed("out", (batch, 2))))
+        return self.path("two.onnx", message((1, 8), (7, graph), (8, message((2, 17)))))
+
+    def test_two_inputs(self):
+        source = self.two_inputs(3)
+        a = self.path("a.npy", npy((6, 4), [float(i) - 4 for i in range(24)]))
+        b = self.path("b.npy", npy((4, 4), [float(i * i) for i in range(16)]))
+        result = self.json("quantize", source, "--act-bits", "8", "--layer", "*=keep", "--act-rule", "max", "--calib",
+                           "npy:a=%s,b=%s" % (a, b), "-o", self.out, "--json")
+        rows = {row["name"]: row for row in result["activations"]}
+        self.assertEqual((rows["b"]["min"], rows["b"]["max"], rows["b"]["unsigned"]), (0, 225, True))
+        # rows 3..5 of a meet rows 2 and 3 of b
+        self.assertEqual((rows["t"]["min"], rows["t"]["max"]), (0, 19 + 121 + 225))
+        same = self.json("eval", source, "--against", source, "--data", "npy:a=%s,b=%s" % (a, b), "--json")
+        self.assertEqual((same["samples"], same["outputs"][0]["mse"], same["outputs"][0]["values"]), (6, 0, 12))
+        short = self.path("short.npy", npy((3, 4), [0.0] * 12))
+        for spec, words in (("npy:" + a, ["two.onnx", "npy:INPUT=FILE"]), ("npy:a=" + a, ["another input, 'b'"]),
+                            ("npy:c=" + a, ["two.onnx", "no input 'c'"]), ("npy:a=%s,b=%s" % (short, b), ["b.npy", "2", "1"]),
+                            ("npy:a=%s,b=%s" % (a, self.path("no.npy")), ["no.npy"]),
+                            ("npy:a=" + self.path("i.npy", npy((6, 4), [1] * 24, "<i4")), ["i.npy", "int32", "float32"]),
+                            ("npy:a=" + self.path("r.npy", npy((24,), [1] * 24)), ["r.npy", "1 dimensions", "2"])):
+            text = self.refused(1, "quantize", source, "--act-bits", "8", "--calib", spec, "-o", self.out + "2")
+            for word in words:
+                self.assertIn(word, text)
 
     def test_same_bytes(self):
         files = []

@@ -5,7 +5,7 @@ import os
 import random
 
 import vecq_cli
-from training_files import classifier, float32, message, model, node, tensor, write_data
+from training_files import classifier, float32, message, model, node, npy, tensor, write_data
 
 
 def judge(images, labels, matrix, bias, mean=0.0, std=1.0):
@@ -159,6 +159,31 @@ class Eval(vecq_cli.Case):
         against = self.eval("--against", other)["against"]
         self.assertLess(against["largest_difference"], 1e-4)
         self.assertEqual(against["same"], 1)
+
+    def test_outputs(self):
+        packed = self.path("packed.onnx")
+        self.ok("quantize", self.model, "-b", "2", "-o", packed, "-q")
+        values = [p / 255 for image in self.images for p in image]
+        data = "npy:" + self.path("x.npy", npy((60, 1, 8, 8), values))
+        args = ("eval", packed, "--against", self.model)
+        result = self.json(*args, "--data", data, "--batch", "10", "--json")
+        row, = result["outputs"]
+        images = self.json(*args, "--data", "idx:" + self.data, "--outputs", "--batch", "20", "--json")["outputs"][0]
+        against = self.json(*args, "--data", "idx:" + self.data, "--json")["against"]
+        self.assertEqual((result["samples"], row["name"], row["values"], row["not_finite"]), (60, "out", 180, 0))
+        for other in (images, against):
+            for key in ("mean_difference", "largest_difference", "sqnr_db"):
+                self.assertAlmostEqual(row[key], other[key], places=4)
+        z = [v for image in self.images for v in self.logits(image)]
+        self.assertAlmostEqual(row["psnr_db"], 10 * math.log10((max(z) - min(z))**2 / row["mse"]), places=4)
+        self.assertAlmostEqual(row["sqnr_db"], 10 * math.log10(sum(v * v for v in z) / 180 / row["mse"]), places=4)
+        text = self.text(*args, "--data", data)
+        self.assertIn("samples       48\n", text)  # three batches of 16
+        self.assertRegex(text, r"\nout +144 ")
+        self.assertIn("add --against", self.refused(2, "eval", packed, "--data", data))
+        self.assertIn("leave out --top", self.refused(2, *args, "--data", data, "--top", "1"))
+        wide = self.path("wide.onnx", classifier([[0.1] * 4] * 64, [0.0] * 4))
+        self.assertIn("16x4", self.refused(1, "eval", packed, "--against", wide, "--data", data))
 
     def test_backends_and_batch(self):
         one = self.eval()

@@ -57,8 +57,17 @@ def classifier(matrix, bias, ends=(), extra=()):
     return model(nodes, [tensor("w", (len(matrix), classes), flat), tensor("b", (classes,), bias)], out=("N", classes))
 
 
+def npy(shape, values, kind="<f4"):
+    """A .npy file of version 1."""
+    header = "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }" % (kind, "".join("%d," % d for d in shape))
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    code = {"<f4": "f", "<f8": "d", "<i4": "i", "<i8": "q"}[kind]
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack(
+        "<%d%s" % (len(values), code), *values)
+
+
 def float32(x):
     return struct.unpack("<f", struct.pack("<f", x))[0]
 
 
-__all__ = ["classifier", "field", "float32", "message", "model", "node", "tensor", "typed", "write_data", "write_part"]
+__all__ = ["classifier", "field", "float32", "message", "model", "node", "npy", "tensor", "typed", "write_data", "write_part"]
