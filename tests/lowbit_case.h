@@ -77,7 +77,8 @@ static inline vecq_var *lowbit_weight(vecq_program *program, const lowbit_case *
     for (i = 0; i < count; i++)
         codes[i] = (uint8_t)(vecq_rng_uniform(&rng) * (1u << bits));
     for (i = 0; i < n_slices; i++)
-        scales[i] = (float)(0.1 + vecq_rng_uniform(&rng)) / (float)(1u << bits);
+        scales[i] =
+            ldexpf(1.0f, -(int)bits - (int)(4 * vecq_rng_uniform(&rng))); /* powers of two: see below */
     params.layout.bits = bits;
     params.layout.count = count;
     params.layout.n_slices = n_slices;
@@ -114,7 +115,7 @@ static inline vecq_var *lowbit_layer(vecq_program *program, const lowbit_case *c
 
     vecq_rng_seed(&rng, seed);
     for (i = 0; i < c->rows; i++)
-        bias[i] = (float)vecq_rng_gaussian(&rng);
+        bias[i] = floorf(64 * (float)vecq_rng_gaussian(&rng)) / 64;
     if (c->kind != VECQ_OP_MATMUL)
         inputs[2] = lowbit_constant(program, VECQ_DT_FLOAT, 1, &n, bias);
     free(bias);
@@ -152,6 +153,26 @@ static inline void lowbit_build(const lowbit_case *c, unsigned bits, size_t n_sl
     p->w = lowbit_weight(&p->program, c, bits, n_slices, 11);
     p->y = lowbit_layer(&p->program, c, p->x, p->w, 12);
     p->y->is_output = 1;
+}
+
+/* x quantized to bytes. Scales are powers of two, so that sums of products are exact in float: what integers
+ * give must be what ref gives, bit for bit. */
+static inline vecq_var *lowbit_pair(vecq_program *program, vecq_var *x, vecq_dtype dtype, float scale,
+                                    float zero)
+{
+    vecq_linear_params params = {dtype, -1, dtype == VECQ_DT_UINT8 ? 0 : -128,
+                                 dtype == VECQ_DT_UINT8 ? 255 : 127};
+    vecq_var *inputs[3] = {x, NULL, NULL};
+    vecq_error err = VECQ_ERROR_INIT;
+    const int64_t one = 1;
+    vecq_op *op;
+
+    inputs[1] = lowbit_constant(program, VECQ_DT_FLOAT, 1, &one, &scale);
+    inputs[2] = lowbit_constant(program, VECQ_DT_FLOAT, 1, &one, &zero);
+    assert_ok(vecq_program_op(program, VECQ_OP_QUANTIZE_PAIR, "pair", inputs, 3, &params, sizeof params, 0,
+                              &op, &err),
+              &err);
+    return op->outputs[0];
 }
 
 /* n layers of the case behind each other (its output must fit its input). */

@@ -1,59 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Engine, layouts, and which function plans which op. */
+/* Engine, and which function plans which op. */
 #include "backend/lowbit/lowbit.h"
 
 #include "backend/lowbit/lowbit_private.h"
 #include "base/alloc.h"
 #include "base/status.h"
 
+static void engine_close(void *engine)
+{
+    vecq_lowbit *e = engine;
+
+    if (e == NULL)
+        return;
+    vecq_arena_clear(&e->arena);
+    vecq_free(e);
+}
+
 static vecq_status engine_open(const vecq_exec_options *options, const vecq_program *program, void **engine,
                                vecq_error *err)
 {
     vecq_lowbit *e = vecq_calloc(1, sizeof *e);
+    vecq_status status;
 
-    *engine = e;
+    *engine = NULL;
     if (e == NULL)
         return vecq_error_memory(err, sizeof *e);
     e->program = program;
     e->threads = options->threads;
     e->prefer_memory = options->prefer_memory;
+    e->bank = options->bank;
+    status = vecq_lowbit_choose(e, err);
+    if (status != VECQ_OK) {
+        engine_close(e);
+        return status;
+    }
+    *engine = e;
     return VECQ_OK;
-}
-
-static void engine_close(void *engine)
-{
-    vecq_free(engine);
 }
 
 /* A packed weight, and what moves its elements: nothing is done until somebody wants values. */
 static vecq_status plan_weight(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                vecq_error *err)
 {
-    const vecq_op *decode = vecq_lowbit_decode_of(op->outputs[0]);
+    vecq_lowbit_layout packed = {.kind = LOWBIT_PACKED, .decode = vecq_lowbit_decode_of(op->outputs[0])};
+    const vecq_lowbit_layout *layout;
     size_t i;
 
-    if (decode == NULL || op->outputs[0]->count > UINT32_MAX)
+    if (packed.decode == NULL || op->outputs[0]->count >= UINT32_MAX)
         return VECQ_OK;
-    for (i = 0; i < decode->n_inputs; i++)
-        if (decode->inputs[i]->kind != VECQ_VAR_CONSTANT)
+    for (i = 0; i < packed.decode->n_inputs; i++)
+        if (packed.decode->inputs[i]->kind != VECQ_VAR_CONSTANT)
             return VECQ_OK;
     *taken = 1;
     if (e->prefer_memory)
         vecq_planner_each_run(planner, op);
-    return vecq_planner_lazy(planner, op->outputs[0], &vecq_backend_lowbit, decode, err);
+    VECQ_TRY(vecq_lowbit_layout_new(e, &packed, &layout, err));
+    return vecq_planner_lazy(planner, op->outputs[0], &vecq_backend_lowbit, layout, err);
 }
 
 static vecq_status engine_plan(void *engine, vecq_planner *planner, const vecq_op *op, int *taken,
                                vecq_error *err)
 {
+    vecq_lowbit *e = engine;
+
     switch (op->kind) {
     case VECQ_OP_DECODE:
     case VECQ_OP_RESHAPE:
     case VECQ_OP_TRANSPOSE:
-        return plan_weight(engine, planner, op, taken, err);
+        return plan_weight(e, planner, op, taken, err);
+    case VECQ_OP_QUANTIZE_PAIR:
+        return vecq_lowbit_plan_pair(e, planner, op, taken, err);
+    case VECQ_OP_CONV:
+    case VECQ_OP_GEMM:
+    case VECQ_OP_MATMUL:
+        return vecq_lowbit_plan_layer(e, planner, op, taken, err);
     default:
-        return VECQ_OK;
+        return vecq_lowbit_plan_image(e, planner, op, taken, err);
     }
+}
+
+static void layout_free(void *layout)
+{
+    (void)layout; /* they die with the engine */
 }
 
 const vecq_backend vecq_backend_lowbit = {
@@ -61,5 +89,9 @@ const vecq_backend vecq_backend_lowbit = {
     .open = engine_open,
     .close = engine_close,
     .plan = engine_plan,
+    .layout_same = vecq_lowbit_layout_same,
+    .layout_free = layout_free,
+    .convert = vecq_lowbit_convert,
+    .layout_bytes = vecq_lowbit_layout_bytes,
     .deliver = vecq_lowbit_deliver,
 };

@@ -225,7 +225,7 @@ vecq_status vecq_lowbit_deliver(void *engine, vecq_planner *planner, const vecq_
                                 vecq_slot to, vecq_error *err)
 {
     const vecq_lowbit *e = engine;
-    const vecq_op *decode = from_layout;
+    const vecq_op *decode = ((const vecq_lowbit_layout *)from_layout)->decode;
     deliver *d = vecq_calloc(1, sizeof *d);
     vecq_status status;
     char detail[32];

@@ -2,24 +2,31 @@
 /*
  * The inside of the lowbit backend.
  *
- * A layout of the planner is a lowbit_layout: a weight that exists only packed has the one of its Decode op,
- * whatever Reshape and Transpose ops have been applied to it since.
+ * When it is opened it looks over the whole program and decides which ops it takes: layers are Conv, Gemm and
+ * MatMul ops with packed weights; what is quantized in front of them (QuantizePair) is kept as bytes. Values
+ * lie in layouts of its own:
+ *   - packed: a weight that exists as a Decode op only, whatever Reshape and Transpose ops follow;
+ *   - bytes: quantized activations, one byte each, channels last, perhaps with a border of zero points;
+ *   - floats: images, channels last.
  */
 #ifndef VECQ_BACKEND_LOWBIT_LOWBIT_PRIVATE_H
 #define VECQ_BACKEND_LOWBIT_LOWBIT_PRIVATE_H
 
 #include "backend/lowbit/lowbit.h"
+#include "kernels/igemm/igemm.h"
 
-typedef struct vecq_lowbit {
-    const vecq_program *program;
-    unsigned threads;
-    int prefer_memory;
-} vecq_lowbit;
+typedef enum lowbit_kind { LOWBIT_PACKED, LOWBIT_BYTES, LOWBIT_FLOATS } lowbit_kind;
 
-/* ---- packed weights (lowbit_weight.c) ---- */
-
-/* The Decode op that a variable comes from by way of Reshape and Transpose ops, or NULL. */
-const vecq_op *vecq_lowbit_decode_of(const vecq_var *var);
+typedef struct vecq_lowbit_layout {
+    lowbit_kind kind;
+    const vecq_op *decode;           /* packed */
+    int is_rows;                     /* bytes in the order of the plain value: [h = 1, w rows, c columns] */
+    size_t n, h, w, c;               /* images [n, c, h, w], [n, c, w] (h = 1) */
+    size_t top, left, bottom, right; /* bytes: border */
+    float scale;                     /* bytes: value = scale (byte - zero) */
+    int zero, low, high;             /* bytes: in 0..255 */
+    size_t n_bytes;
+} vecq_lowbit_layout;
 
 /* A weight seen as a matrix: element (r, c) is number r * cols + c in the order of the Decode op. */
 typedef struct vecq_lowbit_weight {
@@ -27,6 +34,73 @@ typedef struct vecq_lowbit_weight {
     const vecq_packed_layout *layout;
     size_t rows, cols;
 } vecq_lowbit_weight;
+
+/* What has been found out about an op. */
+typedef struct vecq_lowbit_memo {
+    int is_layer; /* done here, on bytes */
+    int is_done;  /* a QuantizePair whose bytes the layer before it writes */
+    vecq_lowbit_weight weight;
+    vecq_igemm_shape shape;
+    const vecq_lowbit_layout *bytes; /* QuantizePair: the layout it is kept in; NULL: it is not ours */
+    const vecq_lowbit_layout *input; /* layer: the layout it reads */
+} vecq_lowbit_memo;
+
+/* A place where a variable is read. */
+typedef struct vecq_lowbit_reader {
+    const vecq_op *op;
+    const struct vecq_lowbit_reader *next;
+} vecq_lowbit_reader;
+
+typedef struct vecq_lowbit {
+    const vecq_program *program;
+    unsigned threads;
+    int prefer_memory;
+    vecq_bank *bank;
+    vecq_arena arena;
+    vecq_lowbit_memo *memos;            /* by op->index */
+    const vecq_lowbit_reader **readers; /* by var->index, in the order of the program */
+} vecq_lowbit;
+
+static inline vecq_lowbit_memo *vecq_lowbit_memo_of(const vecq_lowbit *e, const vecq_op *op)
+{
+    return &e->memos[op->index];
+}
+
+/* ---- which ops are taken (lowbit_choose.c) ---- */
+
+vecq_status vecq_lowbit_choose(vecq_lowbit *e, vecq_error *err);
+
+/* ---- layouts (lowbit_layout.c) ---- */
+
+/* The variable as an image, or as rows: 0 when it has too many dimensions. */
+int vecq_lowbit_view(const vecq_var *var, int is_rows, vecq_lowbit_layout *out);
+/* A layout that lives as long as the engine. */
+vecq_status vecq_lowbit_layout_new(vecq_lowbit *e, const vecq_lowbit_layout *from,
+                                   const vecq_lowbit_layout **out, vecq_error *err);
+/* Floats, channels last; NULL when plain is the same (one pixel an image, or no image). */
+vecq_status vecq_lowbit_floats(vecq_lowbit *e, const vecq_var *var, const vecq_lowbit_layout **out,
+                               vecq_error *err);
+int vecq_lowbit_layout_same(const void *have, const void *want);
+size_t vecq_lowbit_layout_bytes(const void *layout);
+vecq_status vecq_lowbit_convert(void *engine, vecq_planner *planner, const vecq_var *var, vecq_slot from,
+                                const void *from_layout, vecq_slot to, const void *to_layout,
+                                vecq_error *err);
+/* QuantizePair from floats, plain or channels last. */
+vecq_status vecq_lowbit_plan_pair(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
+                                  vecq_error *err);
+
+/* ---- ops ---- */
+
+vecq_status vecq_lowbit_plan_layer(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
+                                   vecq_error *err);
+/* Pooling and elementwise ops on images that lie channels last. */
+vecq_status vecq_lowbit_plan_image(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
+                                   vecq_error *err);
+
+/* ---- packed weights (lowbit_weight.c) ---- */
+
+/* The Decode op that a variable comes from by way of Reshape and Transpose ops, or NULL. */
+const vecq_op *vecq_lowbit_decode_of(const vecq_var *var);
 
 /*
  * Whether `var` is a packed weight whose elements are in the order of its Decode op (`turned` 0), so that
@@ -50,6 +124,9 @@ static inline size_t vecq_lowbit_slice(const vecq_packed_layout *p, size_t i)
 void vecq_lowbit_codes(const vecq_op *decode, uint8_t *codes);
 /* Its scales. */
 const float *vecq_lowbit_scales(const vecq_op *decode);
+
+/* The values of a constant or packed vector (a bias) of n elements; 0 when it is neither. */
+vecq_status vecq_lowbit_vector(const vecq_var *var, size_t n, float *dst, int *known, vecq_error *err);
 
 /* ---- values on demand (lowbit_deliver.c) ---- */
 

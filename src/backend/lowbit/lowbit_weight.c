@@ -98,3 +98,27 @@ const float *vecq_lowbit_scales(const vecq_op *decode)
 {
     return decode->inputs[0]->constant.data;
 }
+
+vecq_status vecq_lowbit_vector(const vecq_var *var, size_t n, float *dst, int *known, vecq_error *err)
+{
+    const vecq_op *decode = vecq_lowbit_decode_of(var);
+    const vecq_packed_layout *layout;
+    uint8_t *codes;
+
+    *known =
+        var->count == n && var->dtype == VECQ_DT_FLOAT && (var->kind == VECQ_VAR_CONSTANT || decode != NULL);
+    if (!*known)
+        return VECQ_OK;
+    if (decode == NULL) {
+        memcpy(dst, var->constant.data, n * sizeof *dst);
+        return VECQ_OK;
+    }
+    layout = &((const vecq_decode_params *)decode->params)->layout;
+    codes = vecq_alloc(n, 1);
+    if (codes == NULL)
+        return vecq_error_memory(err, n);
+    vecq_lowbit_codes(decode, codes);
+    vecq_packed_values(layout, codes, vecq_lowbit_scales(decode), dst);
+    vecq_free(codes);
+    return VECQ_OK;
+}

@@ -13,6 +13,12 @@ static const ref_fn ref_functions[VECQ_OP_COUNT] = {
 #undef VECQ_OP
 };
 
+vecq_status vecq_ref_call_run(const vecq_ref_call *call)
+{
+    VECQ_TRY(ref_functions[call->op->kind](call));
+    return call->op->post != NULL ? vecq_ref_post(call) : VECQ_OK;
+}
+
 static vecq_status ref_run(void *state, const void *const *reads, void *const *writes, const vecq_run *run,
                            vecq_error *err)
 {
@@ -25,8 +31,7 @@ static vecq_status ref_run(void *state, const void *const *reads, void *const *w
                           .run = run,
                           .err = err};
 
-    VECQ_TRY(ref_functions[op->kind](&call));
-    return op->post != NULL ? vecq_ref_post(&call) : VECQ_OK;
+    return vecq_ref_call_run(&call);
 }
 
 static vecq_status ref_slots(vecq_planner *planner, const vecq_op *op, vecq_slot *reads, vecq_slot *writes,

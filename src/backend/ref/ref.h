@@ -21,6 +21,9 @@ typedef struct vecq_ref_call {
     vecq_error *err;
 } vecq_ref_call;
 
+/* The op, and its post. */
+vecq_status vecq_ref_call_run(const vecq_ref_call *call);
+
 /* Bytes that an op needs while it runs. */
 size_t vecq_ref_scratch_bytes(const vecq_op *op);
 

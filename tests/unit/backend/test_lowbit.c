@@ -5,6 +5,7 @@
  */
 #include "vecq_test.h"
 
+#include "graph/post.h"
 #include "lowbit_case.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -60,6 +61,121 @@ static void test_cases(void **state)
             if (c->cols % 2 == 0)
                 check(c, bits, c->rows * (c->cols % 8 == 0 ? 8 : 2));
         }
+}
+
+/* ---- bytes ---- */
+
+static const struct {
+    vecq_post_activation activation;
+    double a, b;
+} posts[] = {
+    {VECQ_POST_NONE, 0, 0}, {VECQ_POST_RELU, 0, 0}, {VECQ_POST_CLIP, 0, 6}, {VECQ_POST_LEAKY_RELU, 0.25, 0}};
+
+static size_t count_steps(const lowbit_program *p, int prefer_memory, const char *op, const char *backend)
+{
+    const vecq_backend *only[] = {&vecq_backend_lowbit};
+    vecq_exec_options options = {
+        .backends = only, .n_backends = 1, .threads = 1, .prefer_memory = prefer_memory};
+    vecq_error err = VECQ_ERROR_INIT;
+    vecq_exec *exec;
+    size_t i, n = 0;
+
+    assert_ok(vecq_exec_create(&p->program, &options, &exec, &err), &err);
+    for (i = 0; i < vecq_exec_steps(exec); i++)
+        n += strcmp(vecq_exec_step(exec, i).op, op) == 0 &&
+             strcmp(vecq_exec_step(exec, i).backend, backend) == 0;
+    vecq_exec_destroy(exec);
+    return n;
+}
+
+static void check_exact(const char *name, const lowbit_program *p)
+{
+    const vecq_backend *only[] = {&vecq_backend_lowbit};
+    float *want = calloc(p->y->count, sizeof *want), *got = calloc(p->y->count, sizeof *got);
+    unsigned i;
+
+    assert_non_null(want);
+    assert_non_null(got);
+    lowbit_run(p, NULL, 0, 0, 1, want);
+    for (i = 0; i < 4; i++) {
+        lowbit_run(p, only, 1, (int)(i & 1), i & 2 ? 3 : 1, got);
+        if (memcmp(want, got, p->y->count * sizeof *want) != 0)
+            fail_msg("%s: memory %u, threads %u: not what ref gives", name, i & 1, i & 2 ? 3u : 1u);
+    }
+    free(want);
+    free(got);
+}
+
+/* x -> bytes -> layer, post */
+static void test_bytes(void **state)
+{
+    size_t i, k;
+    unsigned bits;
+
+    (void)state;
+    for (i = 0; i < n_lowbit_cases; i++)
+        for (bits = 1; bits <= 8; bits++)
+            for (k = 0; k < COUNT(posts); k++) {
+                const lowbit_case *c = &lowbit_cases[i];
+                vecq_unary_params params = {posts[k].a, posts[k].b};
+                vecq_error err = VECQ_ERROR_INIT;
+                lowbit_program p;
+                vecq_var *x;
+
+                lowbit_begin(c, &p);
+                x = lowbit_pair(&p.program, p.x, k % 2 ? VECQ_DT_UINT8 : VECQ_DT_INT8, 0.03125f,
+                                k % 2 ? 99 : 3);
+                p.w = lowbit_weight(&p.program, c, bits, k == 0 ? 1 : c->rows, 11);
+                p.y = lowbit_layer(&p.program, c, x, p.w, 12);
+                if (posts[k].activation != VECQ_POST_NONE)
+                    assert_ok(vecq_op_set_post(p.y->producer, posts[k].activation, &params, NULL, &err),
+                              &err);
+                p.y->is_output = 1;
+                assert_int_equal(count_steps(&p, 0, p.y->producer->info->name, "lowbit"), 1);
+                check_exact(c->name, &p);
+                lowbit_end(&p);
+            }
+}
+
+/* bytes -> conv, relu -> bytes -> conv + residual, with pooling and other readers between. */
+static void test_chain(void **state)
+{
+    const lowbit_case *c = &lowbit_cases[0];
+    vecq_pool_params pool = {.spatial = 2,
+                             .kernel = {2, 2},
+                             .stride = {1, 1},
+                             .dilation = {1, 1},
+                             .pad_begin = {1},
+                             .pad_end = {0, 1}};
+    vecq_error err = VECQ_ERROR_INIT;
+    lowbit_program p;
+    vecq_var *x, *y, *q;
+    int is_max;
+
+    (void)state;
+    for (is_max = 0; is_max < 2; is_max++) {
+        lowbit_begin(c, &p);
+        x = lowbit_pair(&p.program, p.x, VECQ_DT_INT8, 0.0625f, 0);
+        y = lowbit_layer(&p.program, c, x, lowbit_weight(&p.program, c, 4, c->rows, 20), 21);
+        assert_ok(vecq_op_set_post(y->producer, VECQ_POST_RELU, NULL, NULL, &err), &err);
+        q = lowbit_pair(&p.program, y, VECQ_DT_UINT8, 0.125f, 0);
+        x = lowbit_layer(&p.program, c, q, lowbit_weight(&p.program, c, 3, 1, 22), 23);
+        assert_ok(vecq_op_set_post(x->producer, VECQ_POST_RELU, NULL, y, &err), &err);
+        assert_ok(vecq_program_op1(&p.program, is_max ? VECQ_OP_MAX_POOL : VECQ_OP_AVERAGE_POOL, "pool", x,
+                                   &pool, sizeof pool, &y, &err),
+                  &err);
+        assert_ok(vecq_program_op2(&p.program, VECQ_OP_ADD, "add", y, x, NULL, 0, &y, &err), &err);
+        q = lowbit_pair(&p.program, y, VECQ_DT_UINT8, 0.25f, 7);
+        x = lowbit_layer(&p.program, c, q, lowbit_weight(&p.program, c, 2, 1, 24), 25);
+        assert_ok(vecq_program_op2(&p.program, VECQ_OP_SUB, "sub", x, q, NULL, 0, &p.y, &err), &err);
+        p.y->is_output = 1;
+        assert_int_equal(count_steps(&p, 0, "Conv", "lowbit"), 3);
+        assert_int_equal(count_steps(&p, 0, "Conv", "ref"), 0);
+        assert_int_equal(count_steps(&p, 0, "QuantizePair", "lowbit"),
+                         2); /* the one in the middle is fused */
+        check_exact(is_max ? "max" : "average", &p);
+        lowbit_end(&p);
+    }
 }
 
 /* A weight that is an output besides, and one that something else than a layer reads. */
@@ -122,9 +238,8 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_other_readers),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_cases),         cmocka_unit_test(test_bytes),  cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_other_readers), cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

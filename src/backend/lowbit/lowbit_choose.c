@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which ops the backend takes. A layer is computed in integers when its weight is packed with one scale for
+ * all or one for each output channel, its input is a QuantizePair of bytes with one scale, and what comes
+ * after it (its post) is something the kernels do. A QuantizePair is kept as bytes when a layer reads it.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "backend/lowbit/lowbit_private.h"
+#include "base/status.h"
+#include "graph/post.h"
+
+/* ---- readers ---- */
+
+static vecq_status find_readers(vecq_lowbit *e, vecq_error *err)
+{
+    const vecq_program *program = e->program;
+    size_t i, k;
+
+    e->readers = vecq_arena_alloc(&e->arena, program->n_vars, sizeof *e->readers);
+    if (e->readers == NULL)
+        return vecq_error_memory(err, program->n_vars * sizeof *e->readers);
+    for (i = program->n_ops; i-- > 0;)
+        for (k = program->ops[i]->n_inputs; k-- > 0;) {
+            const vecq_var *var = program->ops[i]->inputs[k];
+            vecq_lowbit_reader *reader;
+
+            if (var == NULL)
+                continue;
+            reader = vecq_arena_alloc(&e->arena, 1, sizeof *reader);
+            if (reader == NULL)
+                return vecq_error_memory(err, sizeof *reader);
+            reader->op = program->ops[i];
+            reader->next = e->readers[var->index];
+            e->readers[var->index] = reader;
+        }
+    return VECQ_OK;
+}
+
+/* ---- what can be done in integers ---- */
+
+static int is_byte_pair(const vecq_op *op)
+{
+    const vecq_linear_params *params;
+
+    if (op == NULL || op->kind != VECQ_OP_QUANTIZE_PAIR)
+        return 0;
+    params = op->params;
+    return (params->dtype == VECQ_DT_UINT8 || params->dtype == VECQ_DT_INT8) && op->inputs[1]->count == 1 &&
+           op->inputs[1]->kind == VECQ_VAR_CONSTANT && op->inputs[0]->dtype == VECQ_DT_FLOAT &&
+           (op->n_inputs < 3 || op->inputs[2] == NULL || op->inputs[2]->kind == VECQ_VAR_CONSTANT);
+}
+
+static int post_fits(const vecq_op *op)
+{
+    if (op->post == NULL)
+        return 1;
+    switch (op->post->activation) {
+    case VECQ_POST_NONE:
+    case VECQ_POST_RELU:
+    case VECQ_POST_LEAKY_RELU:
+    case VECQ_POST_CLIP:
+    case VECQ_POST_HARD_SWISH:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static int bias_fits(const vecq_var *bias)
+{
+    return bias == NULL || bias->kind == VECQ_VAR_CONSTANT || vecq_lowbit_decode_of(bias) != NULL;
+}
+
+/* x [n, c, h, w] or [n, c, w], w [oc, c / groups, ...]. */
+static int conv_shape(const vecq_op *op, vecq_igemm_shape *s)
+{
+    const vecq_conv_params *p = op->params;
+    const vecq_var *y = op->outputs[0];
+    unsigned i, lead = 2 - p->spatial;
+    size_t kernel[2] = {1, 1}, out[2] = {1, 1};
+    vecq_igemm_shape shape = {.stride_h = 1, .dilation_h = 1};
+    vecq_lowbit_layout view;
+
+    if (p->spatial < 1 || p->spatial > 2 || !vecq_lowbit_view(op->inputs[0], 0, &view))
+        return 0;
+    for (i = 0; i < p->spatial; i++) {
+        kernel[lead + i] = (size_t)op->inputs[1]->dims[2 + i];
+        out[lead + i] = (size_t)y->dims[2 + i];
+        if (p->pad_begin[i] < 0 || p->pad_end[i] < 0)
+            return 0;
+    }
+    shape.n = view.n;
+    shape.h = view.h;
+    shape.w = view.w;
+    shape.c = view.c;
+    shape.oh = out[0];
+    shape.ow = out[1];
+    shape.oc = (size_t)y->dims[1];
+    shape.kh = kernel[0];
+    shape.kw = kernel[1];
+    i = p->spatial - 1; /* place of the width */
+    shape.stride_w = (size_t)p->stride[i];
+    shape.dilation_w = (size_t)p->dilation[i];
+    shape.left = (size_t)p->pad_begin[i];
+    shape.right = (size_t)p->pad_end[i];
+    if (p->spatial == 2) {
+        shape.stride_h = (size_t)p->stride[0];
+        shape.dilation_h = (size_t)p->dilation[0];
+        shape.top = (size_t)p->pad_begin[0];
+        shape.bottom = (size_t)p->pad_end[0];
+    }
+    shape.groups = (size_t)p->group;
+    *s = shape;
+    return 1;
+}
+
+/* y [.., oc] = x [.., k] times a weight whose rows are output channels. */
+static int product_shape(const vecq_op *op, vecq_igemm_shape *s)
+{
+    const vecq_matmul_params *p = op->params;
+    const vecq_var *x = op->inputs[0], *y = op->outputs[0];
+    size_t k;
+
+    if ((p != NULL && p->trans_a) || op->inputs[1]->rank != 2)
+        return 0;
+    k = (size_t)x->dims[x->rank - 1];
+    *s = vecq_igemm_gemm(k > 0 ? x->count / k : 0, k, (size_t)y->dims[y->rank - 1]);
+    return s->w > 0 && s->oc > 0;
+}
+
+static int is_layer(const vecq_op *op, vecq_lowbit_memo *memo)
+{
+    int is_conv = op->kind == VECQ_OP_CONV, turned = 0;
+
+    if (!is_conv && op->kind != VECQ_OP_GEMM && op->kind != VECQ_OP_MATMUL)
+        return 0;
+    if (!is_byte_pair(op->inputs[0]->producer) || vecq_lowbit_decode_of(op->inputs[1]) == NULL ||
+        !post_fits(op) || !bias_fits(op->n_inputs > 2 ? op->inputs[2] : NULL))
+        return 0;
+    if (is_conv ? !conv_shape(op, &memo->shape) : !product_shape(op, &memo->shape))
+        return 0;
+    if (!is_conv)
+        turned = op->params == NULL || !((const vecq_matmul_params *)op->params)->trans_b;
+    return vecq_lowbit_matrix(op->inputs[1], turned, memo->shape.oc, &memo->weight) &&
+           memo->weight.layout->group == 0 &&
+           (memo->weight.layout->n_slices == 1 || memo->weight.layout->n_slices == memo->shape.oc) &&
+           vecq_igemm_fits(&memo->shape, memo->weight.layout->bits);
+}
+
+/* ---- layouts of bytes ---- */
+
+static float pair_scale(const vecq_op *pair)
+{
+    return *(const float *)pair->inputs[1]->constant.data;
+}
+
+static int pair_offset(const vecq_op *pair)
+{
+    return ((const vecq_linear_params *)pair->params)->dtype == VECQ_DT_INT8 ? 128 : 0;
+}
+
+/* What a layer wants to read of a pair. */
+static vecq_status wanted_layout(vecq_lowbit *e, const vecq_op *layer, const vecq_op *pair,
+                                 const vecq_lowbit_layout **out, vecq_error *err)
+{
+    const vecq_linear_params *params = pair->params;
+    const vecq_igemm_shape *s = &vecq_lowbit_memo_of(e, layer)->shape;
+    int offset = pair_offset(pair);
+    float zero =
+        pair->n_inputs > 2 && pair->inputs[2] != NULL ? *(const float *)pair->inputs[2]->constant.data : 0.0f;
+    vecq_lowbit_layout layout;
+
+    vecq_lowbit_view(pair->outputs[0], layer->kind != VECQ_OP_CONV, &layout);
+    layout.kind = LOWBIT_BYTES;
+    if (layer->kind == VECQ_OP_CONV && vecq_igemm_padded_bytes(s) > 0) {
+        layout.top = s->top;
+        layout.left = s->left;
+        layout.bottom = s->bottom;
+        layout.right = s->right;
+    }
+    layout.scale = pair_scale(pair);
+    layout.zero = (int)zero + offset;
+    layout.low = (int)params->low + offset;
+    layout.high = (int)params->high + offset;
+    /* whatever the shape, a little may be read behind the end */
+    layout.n_bytes = layout.n * (layout.top + layout.h + layout.bottom) *
+                         (layout.left + layout.w + layout.right) * layout.c +
+                     64;
+    return vecq_lowbit_layout_new(e, &layout, out, err);
+}
+
+static int has_border(const vecq_lowbit_layout *layout)
+{
+    return layout->top + layout->left + layout->bottom + layout->right > 0;
+}
+
+/* A pair is kept as its first reader with a border wants it; readers that want something else get copies. */
+static vecq_status choose_pair(vecq_lowbit *e, const vecq_op *pair, vecq_error *err)
+{
+    vecq_lowbit_memo *memo = vecq_lowbit_memo_of(e, pair);
+    const vecq_lowbit_reader *reader;
+
+    for (reader = e->readers[pair->outputs[0]->index]; reader != NULL; reader = reader->next) {
+        vecq_lowbit_memo *layer = vecq_lowbit_memo_of(e, reader->op);
+
+        if (!layer->is_layer || reader->op->inputs[0] != pair->outputs[0])
+            continue;
+        VECQ_TRY(wanted_layout(e, reader->op, pair, &layer->input, err));
+        if (memo->bytes == NULL || (!has_border(memo->bytes) && has_border(layer->input)))
+            memo->bytes = layer->input;
+    }
+    return VECQ_OK;
+}
+
+vecq_status vecq_lowbit_choose(vecq_lowbit *e, vecq_error *err)
+{
+    size_t i;
+
+    e->memos = vecq_arena_alloc(&e->arena, e->program->n_ops, sizeof *e->memos);
+    if (e->memos == NULL)
+        return vecq_error_memory(err, e->program->n_ops * sizeof *e->memos);
+    VECQ_TRY(find_readers(e, err));
+    for (i = 0; i < e->program->n_ops; i++)
+        e->memos[i].is_layer = is_layer(e->program->ops[i], &e->memos[i]);
+    for (i = 0; i < e->program->n_ops; i++)
+        if (e->program->ops[i]->kind == VECQ_OP_QUANTIZE_PAIR)
+            VECQ_TRY(choose_pair(e, e->program->ops[i], err));
+    return VECQ_OK;
+}

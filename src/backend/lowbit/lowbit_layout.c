@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Layouts of values and the ways between them. Work is cut into rows of images: (image, row) pairs, for rows
+ * of matrices into stretches of them.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "backend/lowbit/lowbit_private.h"
+#include "base/alloc.h"
+#include "base/status.h"
+#include "base/threads.h"
+
+#define TILE 16u
+
+int vecq_lowbit_view(const vecq_var *var, int is_rows, vecq_lowbit_layout *out)
+{
+    memset(out, 0, sizeof *out);
+    out->is_rows = is_rows;
+    out->n = out->h = out->w = 1;
+    if (is_rows) {
+        out->c = var->rank > 0 ? (size_t)var->dims[var->rank - 1] : 1;
+        out->w = out->c > 0 ? var->count / out->c : 0;
+        return 1;
+    }
+    if (var->rank < 3 || var->rank > 4)
+        return 0;
+    out->n = (size_t)var->dims[0];
+    out->c = (size_t)var->dims[1];
+    if (var->rank == 4)
+        out->h = (size_t)var->dims[2];
+    out->w = (size_t)var->dims[var->rank - 1];
+    return 1;
+}
+
+vecq_status vecq_lowbit_layout_new(vecq_lowbit *e, const vecq_lowbit_layout *from,
+                                   const vecq_lowbit_layout **out, vecq_error *err)
+{
+    vecq_lowbit_layout *copy = vecq_arena_alloc(&e->arena, 1, sizeof *copy);
+
+    if (copy == NULL)
+        return vecq_error_memory(err, sizeof *copy);
+    *copy = *from;
+    *out = copy;
+    return VECQ_OK;
+}
+
+vecq_status vecq_lowbit_floats(vecq_lowbit *e, const vecq_var *var, const vecq_lowbit_layout **out,
+                               vecq_error *err)
+{
+    vecq_lowbit_layout layout;
+
+    *out = NULL;
+    if (!vecq_lowbit_view(var, 0, &layout) || layout.h * layout.w <= 1 || layout.c <= 1)
+        return VECQ_OK;
+    layout.kind = LOWBIT_FLOATS;
+    layout.n_bytes = var->count * sizeof(float);
+    return vecq_lowbit_layout_new(e, &layout, out, err);
+}
+
+static int same_border(const vecq_lowbit_layout *a, const vecq_lowbit_layout *b)
+{
+    return a->top == b->top && a->left == b->left && a->bottom == b->bottom && a->right == b->right;
+}
+
+/* Of one variable: the shape is the same. */
+int vecq_lowbit_layout_same(const void *have, const void *want)
+{
+    const vecq_lowbit_layout *a = have, *b = want;
+
+    if (a == b)
+        return 1;
+    if (a->kind != b->kind || a->kind == LOWBIT_PACKED)
+        return 0;
+    return a->kind == LOWBIT_FLOATS || (a->is_rows == b->is_rows && same_border(a, b));
+}
+
+size_t vecq_lowbit_layout_bytes(const void *layout)
+{
+    return ((const vecq_lowbit_layout *)layout)->n_bytes;
+}
+
+/* ---- one row of pixels ---- */
+
+/* A value as it lies: strides in elements between channels, pixels, rows, images. */
+typedef struct place {
+    size_t channel, pixel, row, image, start;
+} place;
+
+static place place_of(const vecq_lowbit_layout *shape, const vecq_lowbit_layout *layout)
+{
+    place p = {1, shape->c, shape->c * shape->w, shape->c * shape->w * shape->h, 0};
+
+    if (layout == NULL && !shape->is_rows) { /* plain: channels first */
+        p.channel = shape->h * shape->w;
+        p.pixel = 1;
+        p.row = shape->w;
+    } else if (layout != NULL && layout->kind == LOWBIT_BYTES) {
+        p.row = shape->c * (layout->left + shape->w + layout->right);
+        p.image = p.row * (layout->top + shape->h + layout->bottom);
+        p.start = layout->top * p.row + layout->left * shape->c;
+    }
+    return p;
+}
+
+typedef struct move {
+    vecq_lowbit_layout shape;            /* of the variable */
+    const vecq_lowbit_layout *from, *to; /* NULL: plain */
+    const void *src;
+    void *dst;
+    unsigned threads;
+} move;
+
+/* floats [pixels][channels] in tiles, whatever lies closer together on either side */
+static void move_floats(const move *m, const float *src, place from, float *dst, place to)
+{
+    size_t p, c, i, k;
+
+    for (p = 0; p < m->shape.w; p += TILE)
+        for (c = 0; c < m->shape.c; c += TILE) {
+            size_t np = m->shape.w - p < TILE ? m->shape.w - p : TILE;
+            size_t nc = m->shape.c - c < TILE ? m->shape.c - c : TILE;
+
+            if (to.channel == 1)
+                for (i = p; i < p + np; i++)
+                    for (k = c; k < c + nc; k++)
+                        dst[i * to.pixel + k] = src[i * from.pixel + k * from.channel];
+            else
+                for (k = c; k < c + nc; k++)
+                    for (i = p; i < p + np; i++)
+                        dst[i * to.pixel + k * to.channel] = src[i * from.pixel + k * from.channel];
+        }
+}
+
+/* ONNX QuantizeLinear: clip(rint(x / scale) + zero); NaN becomes the zero point's byte. */
+static inline uint8_t to_byte(float x, float scale, float zero, float low, float high)
+{
+    float q = rintf(x / scale) + zero;
+
+    q = q > low ? q : low;
+    q = q < high ? q : high;
+    return (uint8_t)q;
+}
+
+static void quantize_run(const float *src, size_t n, const vecq_lowbit_layout *l, uint8_t *dst)
+{
+    float scale = l->scale, zero = (float)l->zero, low = (float)l->low, high = (float)l->high;
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        dst[i] = to_byte(src[i], scale, zero, low, high);
+}
+
+/* Channels first to bytes, channels last: a tile of floats is turned around first. */
+static void quantize_turned(const move *m, const float *src, place from, uint8_t *dst)
+{
+    float tile[TILE][TILE];
+    size_t p, c, i, k;
+
+    for (c = 0; c < m->shape.c; c += TILE)
+        for (p = 0; p < m->shape.w; p += TILE) {
+            size_t np = m->shape.w - p < TILE ? m->shape.w - p : TILE;
+            size_t nc = m->shape.c - c < TILE ? m->shape.c - c : TILE;
+
+            for (k = 0; k < nc; k++)
+                for (i = 0; i < np; i++)
+                    tile[i][k] = src[(p + i) * from.pixel + (c + k) * from.channel];
+            for (i = 0; i < np; i++)
+                quantize_run(tile[i], nc, m->to, dst + (p + i) * m->shape.c + c);
+        }
+}
+
+static void dequantize(const move *m, const uint8_t *src, place from, float *dst, place to)
+{
+    size_t p, c;
+
+    for (p = 0; p < m->shape.w; p++)
+        for (c = 0; c < m->shape.c; c++)
+            dst[p * to.pixel + c * to.channel] =
+                (float)(src[p * from.pixel + c * from.channel] - m->from->zero) * m->from->scale;
+}
+
+static int is_bytes(const vecq_lowbit_layout *layout)
+{
+    return layout != NULL && layout->kind == LOWBIT_BYTES;
+}
+
+/* Border of row `row` of an image, and of the rows above the first and below the last. */
+static void fill_border(const vecq_lowbit_layout *l, size_t row, uint8_t *image)
+{
+    size_t width = (l->left + l->w + l->right) * l->c;
+    uint8_t *at = image + (l->top + row) * width;
+
+    memset(at, l->zero, l->left * l->c);
+    memset(at + (l->left + l->w) * l->c, l->zero, l->right * l->c);
+    if (row == 0)
+        memset(image, l->zero, l->top * width);
+    if (row + 1 == l->h)
+        memset(at + width, l->zero, l->bottom * width);
+}
+
+static vecq_status move_rows(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
+{
+    const move *m = context;
+    place from = place_of(&m->shape, m->from), to = place_of(&m->shape, m->to);
+    size_t i;
+
+    (void)thread;
+    (void)err;
+    for (i = begin; i < end; i++) {
+        size_t image = i / m->shape.h, row = i % m->shape.h;
+        size_t a = from.start + image * from.image + row * from.row;
+        size_t b = to.start + image * to.image + row * to.row;
+
+        if (is_bytes(m->to))
+            fill_border(m->to, row, (uint8_t *)m->dst + image * to.image);
+        if (is_bytes(m->from) && is_bytes(m->to))
+            memcpy((uint8_t *)m->dst + b, (const uint8_t *)m->src + a, m->shape.w * m->shape.c);
+        else if (is_bytes(m->from))
+            dequantize(m, (const uint8_t *)m->src + a, from, (float *)m->dst + b, to);
+        else if (is_bytes(m->to) && from.channel == 1)
+            quantize_run((const float *)m->src + a, m->shape.w * m->shape.c, m->to, (uint8_t *)m->dst + b);
+        else if (is_bytes(m->to))
+            quantize_turned(m, (const float *)m->src + a, from, (uint8_t *)m->dst + b);
+        else
+            move_floats(m, (const float *)m->src + a, from, (float *)m->dst + b, to);
+    }
+    return VECQ_OK;
+}
+
+static vecq_status move_run(void *state, const void *const *reads, void *const *writes, const vecq_run *run,
+                            vecq_error *err)
+{
+    move *m = state;
+
+    (void)run;
+    m->src = reads[0];
+    m->dst = writes[0];
+    return vecq_parallel_for(m->shape.n * m->shape.h, 1, m->threads, move_rows, m, err);
+}
+
+static vecq_status add_move(const vecq_lowbit *e, vecq_planner *planner, const vecq_op *op,
+                            const vecq_var *var, const vecq_lowbit_layout *from, vecq_slot from_slot,
+                            const vecq_lowbit_layout *to, vecq_slot to_slot, const char *detail,
+                            vecq_error *err)
+{
+    const vecq_lowbit_layout *known = from != NULL ? from : to;
+    move *m = vecq_calloc(1, sizeof *m);
+
+    if (m == NULL)
+        return vecq_error_memory(err, sizeof *m);
+    vecq_lowbit_view(var, known->is_rows, &m->shape);
+    m->from = from;
+    m->to = to;
+    m->threads = e->threads;
+    return vecq_planner_step(planner, op, &vecq_backend_lowbit, detail, move_run, m, vecq_free, &from_slot, 1,
+                             &to_slot, 1, err);
+}
+
+vecq_status vecq_lowbit_convert(void *engine, vecq_planner *planner, const vecq_var *var, vecq_slot from,
+                                const void *from_layout, vecq_slot to, const void *to_layout, vecq_error *err)
+{
+    return add_move(engine, planner, NULL, var, from_layout, from, to_layout, to, "channels", err);
+}
+
+vecq_status vecq_lowbit_plan_pair(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
+                                  vecq_error *err)
+{
+    const vecq_lowbit_memo *memo = vecq_lowbit_memo_of(e, op);
+    const vecq_lowbit_layout *floats = NULL;
+    const void *layout = NULL;
+    vecq_slot from, to;
+
+    if (memo->bytes == NULL)
+        return VECQ_OK;
+    *taken = 1;
+    if (memo->is_done)
+        return VECQ_OK;
+    if (!memo->bytes->is_rows &&
+        vecq_planner_produced(planner, op->inputs[0], &layout) == &vecq_backend_lowbit)
+        floats = layout;
+    VECQ_TRY(vecq_planner_input(planner, op->inputs[0], &vecq_backend_lowbit, floats, &from, err));
+    VECQ_TRY(vecq_planner_output(planner, op->outputs[0], &vecq_backend_lowbit, memo->bytes,
+                                 memo->bytes->n_bytes, &to, err));
+    return add_move(e, planner, op, op->inputs[0], floats, from, memo->bytes, to, "to bytes", err);
+}
