@@ -140,9 +140,9 @@ vecq_status vecq_planner_input(vecq_planner *p, const vecq_var *var, const vecq_
         *out = copy->slot;
         return VECQ_OK;
     }
-    if (owner == NULL || pv->slot == VECQ_NO_SLOT)
+    if (owner == NULL || (pv->slot == VECQ_NO_SLOT && owner->layout_is_order(layout)))
         return copy_make(p, var, pv->slot, pv->layout, pv->owner, owner, layout, out, err);
-    if (pv->owner == owner || pv->owner == NULL)
+    if ((pv->owner == owner && pv->slot != VECQ_NO_SLOT) || pv->owner == NULL)
         return copy_make(p, var, pv->slot, pv->layout, owner, owner, layout, out, err);
     VECQ_TRY(vecq_planner_input(p, var, NULL, NULL, &from, err)); /* from one backend to another */
     return copy_make(p, var, from, NULL, owner, owner, layout, out, err);

@@ -33,8 +33,10 @@ struct vecq_backend {
     vecq_status (*convert)(void *engine, vecq_planner *planner, const vecq_var *var, vecq_slot from,
                            const void *from_layout, vecq_slot to, const void *to_layout, vecq_error *err);
     size_t (*layout_bytes)(const void *layout);
-    /* map[i] = 1 + number, in row-major order, of the element of `var` that float i of a layout holds; 0 for
-     * padding. layout_bytes / 4 of them. Not for layouts that hold anything else than the elements. */
+    /* Whether a layout holds the elements in some order, perhaps padded with zeros, and not something made of
+     * them. Then map[i] = 1 + number, in row-major order, of the element of `var` that its float i is; 0 for
+     * padding. layout_bytes / 4 of them. */
+    int (*layout_is_order)(const void *layout);
     vecq_status (*layout_map)(void *engine, const vecq_var *var, const void *layout, uint32_t *map,
                               vecq_error *err);
     /* For a backend with lazy values: adds the step that makes `var` in slot `to`, in a layout of `owner`
@@ -45,8 +47,8 @@ struct vecq_backend {
 
 /* Whether the plan is one of training: what it leaves for its own backward pass must not be left out. */
 int vecq_planner_is_training(const vecq_planner *planner);
-/* Whether a variable is known as soon as constants, parameters and states are: what is made of it alone is made
- * once. */
+/* Whether a variable is known as soon as constants, parameters and states are: what is made of it alone is
+ * made once. */
 int vecq_planner_is_prologue(const vecq_planner *planner, const vecq_var *var);
 
 /* How a variable was produced: the backend whose layout it has, and the layout; NULL, NULL when plain

@@ -250,6 +250,18 @@ int vecq_dnnl_md_is_plain(const vecq_dnnl_md *md)
     return md->is_plain;
 }
 
+int vecq_dnnl_md_is_order(const vecq_dnnl_md *md)
+{
+#if IS_3
+    dnnl_format_kind_t kind = dnnl_format_kind_undef;
+
+    return dnnl_memory_desc_query(md->md, dnnl_query_format_kind, &kind) == dnnl_success &&
+           kind == dnnl_blocked;
+#else
+    return md->md.format_kind == dnnl_blocked;
+#endif
+}
+
 int vecq_dnnl_md_rank(const vecq_dnnl_md *md)
 {
     return md->rank;

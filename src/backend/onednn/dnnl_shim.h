@@ -49,6 +49,8 @@ dnnl_status_t vecq_dnnl_md_part(vecq_dnnl_pool *pool, const vecq_dnnl_md *md, co
 dnnl_status_t vecq_dnnl_md_permute(vecq_dnnl_pool *pool, const vecq_dnnl_md *md, const int *permutation,
                                    const vecq_dnnl_md **out);
 int vecq_dnnl_md_is_plain(const vecq_dnnl_md *md); /* row-major without gaps, float32 */
+/* Holds the elements in some order, perhaps padded; no transform of them (Winograd). */
+int vecq_dnnl_md_is_order(const vecq_dnnl_md *md);
 int vecq_dnnl_md_rank(const vecq_dnnl_md *md);
 const dnnl_dim_t *vecq_dnnl_md_dims(const vecq_dnnl_md *md);
 size_t vecq_dnnl_md_bytes(const vecq_dnnl_md *md);

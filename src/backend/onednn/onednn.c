@@ -129,6 +129,7 @@ static vecq_status engine_open(const vecq_exec_options *options, const vecq_prog
         return vecq_error_memory(err, sizeof *e);
     (void)program;
     e->threads = options->threads;
+    e->prefer_memory = options->prefer_memory;
     status = engine_make(e);
     if (status != dnnl_success) {
         char version[32];
@@ -203,6 +204,11 @@ static void layout_free(void *layout)
 static size_t layout_bytes(const void *layout)
 {
     return vecq_dnnl_md_bytes(layout);
+}
+
+static int layout_is_order(const void *layout)
+{
+    return vecq_dnnl_md_is_order(layout);
 }
 
 static dnnl_status_t layout_pair(vecq_onednn *e, const vecq_dnnl_md **from, const vecq_dnnl_md **to)
@@ -315,4 +321,5 @@ const vecq_backend vecq_backend_onednn = {.name = "onednn",
                                           .layout_free = layout_free,
                                           .convert = layout_convert,
                                           .layout_bytes = layout_bytes,
+                                          .layout_is_order = layout_is_order,
                                           .layout_map = layout_map};

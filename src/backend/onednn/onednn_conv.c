@@ -164,7 +164,7 @@ static vecq_status plan_small(vecq_onednn *e, vecq_planner *planner, const vecq_
         return VECQ_OK;
     VECQ_TRY(conv_describe(e, op->params, large, w, b, small, &md, err));
     md.is_training = vecq_planner_is_training(planner);
-    md.tries_winograd = !md.is_training && is_for_winograd(op->params, w);
+    md.tries_winograd = !md.is_training && !e->prefer_memory && is_for_winograd(op->params, w);
     return vecq_onednn_finish_post(e, planner, op, conv_forward, &md, args, 4, taken, err);
 }
 

@@ -21,6 +21,7 @@ typedef struct vecq_onednn {
     dnnl_stream_t stream;
     vecq_dnnl_pool pool;
     unsigned threads;
+    int prefer_memory; /* no layouts of weights that are larger than the weights */
     const vecq_program *program;
     struct vecq_onednn_memo *memos; /* by op->index */
 } vecq_onednn;
