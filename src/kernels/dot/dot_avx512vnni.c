@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AVX-512 VNNI: four products of bytes a lane, in 512 bits. */
+#define DOT_CODE_BITS 8
+#include "kernels/dot/dot_vec_avx512.h"
+
+extern const vecq_dot_kernels vecq_dot_kernels_avx512vnni;
+
+/* The instruction itself: as an intrinsic, gcc 12 copies every accumulator before and after it. */
+DOT_VEC dot_vec dot_dp(dot_vec acc, dot_vec u, dot_vec x)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(u), "v"(x));
+    return acc;
+}
+
+#define dot_dp_u8 dot_dp
+
+#include "kernels/dot/dot_body.h"
+#include "kernels/dot/dot_float.h"
+#include "kernels/dot/dot_plain.h"
+
+const vecq_dot_kernels vecq_dot_kernels_avx512vnni = {
+    .name = "avx512vnni",
+    .products = dot_products,
+    .sums = dot_sums_of_rows,
+    .finish = dot_finish,
+    .arrange = dot_arrange,
+    .float_products = dot_float_products,
+    .scale = dot_scale,
+};
