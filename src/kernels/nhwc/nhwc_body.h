@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loops, for each file to compile with its own flags (the compiler makes vectors of them). Everything is
+ * static. */
+#ifndef VECQ_KERNELS_NHWC_BODY_H
+#define VECQ_KERNELS_NHWC_BODY_H
+
+#include <string.h>
+
+#include "kernels/nhwc/nhwc.h"
+
+#define NHWC_BODY  static inline __attribute__((always_inline))
+#define NHWC_LANES 64u
+#define NHWC_MAGIC 0x1.8p23f /* what is added to it is rounded to an integer, ties to even */
+
+/* ---- bytes and floats ---- */
+
+typedef struct nhwc_lanes {
+    float min[NHWC_LANES], max[NHWC_LANES];
+    uint32_t largest[NHWC_LANES]; /* bits of the magnitude: infinities and NaNs are above all others */
+} nhwc_lanes;
+
+NHWC_BODY void nhwc_range_add(const float *restrict x, size_t n, nhwc_lanes *restrict lanes)
+{
+    size_t j;
+
+    for (j = 0; j < n; j++) {
+        uint32_t bits;
+
+        memcpy(&bits, &x[j], sizeof bits);
+        bits &= 0x7fffffffu;
+        lanes->min[j] = x[j] < lanes->min[j] ? x[j] : lanes->min[j];
+        lanes->max[j] = x[j] > lanes->max[j] ? x[j] : lanes->max[j];
+        lanes->largest[j] = bits > lanes->largest[j] ? bits : lanes->largest[j];
+    }
+}
+
+static void nhwc_range(const float *x, size_t n, vecq_nhwc_range *out)
+{
+    nhwc_lanes lanes = {{0}, {0}, {0}};
+    uint32_t largest = 0;
+    size_t i, j;
+
+    for (i = 0; n - i >= NHWC_LANES; i += NHWC_LANES)
+        nhwc_range_add(x + i, NHWC_LANES, &lanes);
+    nhwc_range_add(x + i, n - i, &lanes);
+    out->min = out->max = 0.0f;
+    for (j = 0; j < NHWC_LANES; j++) {
+        out->min = lanes.min[j] < out->min ? lanes.min[j] : out->min;
+        out->max = lanes.max[j] > out->max ? lanes.max[j] : out->max;
+        largest = lanes.largest[j] > largest ? lanes.largest[j] : largest;
+    }
+    out->finite = largest < 0x7f800000u;
+}
+
+/* The bounds are integers, so clipping before rounding is the same as after. */
+NHWC_BODY uint8_t nhwc_byte(float x, float scale, float low, float high, int zero)
+{
+    float r = x / scale;
+
+    r = r > low ? r : low;
+    r = (r > high ? high : r) + NHWC_MAGIC;
+    return (uint8_t)((int)(r - NHWC_MAGIC) + zero);
+}
+
+static void nhwc_quantize(const float *restrict x, size_t n, const vecq_nhwc_grid *grid, uint8_t *restrict q)
+{
+    const float scale = grid->scale, low = (float)(grid->low - grid->zero),
+                high = (float)(grid->high - grid->zero);
+    const int zero = grid->zero;
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        q[i] = nhwc_byte(x[i], scale, low, high, zero);
+}
+
+static void nhwc_dequantize(const uint8_t *restrict q, size_t n, float scale, int zero, float *restrict y)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        y[i] = scale * (float)((int)q[i] - zero);
+}
+
+/* ---- layouts: squares that stay in the first cache, rows of them converted at once ---- */
+
+#define NHWC_SQUARE 32u
+
+static void nhwc_transpose(const float *restrict x, size_t rows, size_t cols, size_t x_stride,
+                           float *restrict y, size_t y_stride)
+{
+    size_t i, j, r, c, n, m;
+
+    for (i = 0; i < rows; i += n) {
+        n = rows - i < NHWC_SQUARE ? rows - i : NHWC_SQUARE;
+        for (j = 0; j < cols; j += m) {
+            m = cols - j < NHWC_SQUARE ? cols - j : NHWC_SQUARE;
+            for (c = 0; c < m; c++)
+                for (r = 0; r < n; r++)
+                    y[(j + c) * y_stride + i + r] = x[(i + r) * x_stride + j + c];
+        }
+    }
+}
+
+static void nhwc_transpose_quantize(const float *restrict x, size_t rows, size_t cols, size_t x_stride,
+                                    const vecq_nhwc_grid *grid, uint8_t *restrict q, size_t q_stride)
+{
+    uint8_t square[NHWC_SQUARE][NHWC_SQUARE];
+    size_t i, j, r, c, n, m;
+
+    for (i = 0; i < rows; i += n) {
+        n = rows - i < NHWC_SQUARE ? rows - i : NHWC_SQUARE;
+        for (j = 0; j < cols; j += m) {
+            m = cols - j < NHWC_SQUARE ? cols - j : NHWC_SQUARE;
+            for (r = 0; r < n; r++)
+                nhwc_quantize(x + (i + r) * x_stride + j, m, grid, square[r]);
+            for (c = 0; c < m; c++)
+                for (r = 0; r < n; r++)
+                    q[(j + c) * q_stride + i + r] = square[r][c];
+        }
+    }
+}
+
+static void nhwc_transpose_dequantize(const uint8_t *restrict q, size_t rows, size_t cols, size_t q_stride,
+                                      float scale, int zero, float *restrict y, size_t y_stride)
+{
+    float square[NHWC_SQUARE][NHWC_SQUARE];
+    size_t i, j, r, c, n, m;
+
+    for (i = 0; i < rows; i += n) {
+        n = rows - i < NHWC_SQUARE ? rows - i : NHWC_SQUARE;
+        for (j = 0; j < cols; j += m) {
+            m = cols - j < NHWC_SQUARE ? cols - j : NHWC_SQUARE;
+            for (r = 0; r < n; r++)
+                nhwc_dequantize(q + (i + r) * q_stride + j, m, scale, zero, square[r]);
+            for (c = 0; c < m; c++)
+                for (r = 0; r < n; r++)
+                    y[(j + c) * y_stride + i + r] = square[r][c];
+        }
+    }
+}
+
+/* ---- pooling ---- */
+
+/* The window of one output pixel: the elements inside the input, and how many an average is divided by. */
+typedef struct nhwc_window {
+    size_t first_h, end_h, first_w, end_w; /* steps of the kernel */
+    ptrdiff_t y, x;                        /* of the step 0 */
+    size_t count;
+} nhwc_window;
+
+/* Steps of a kernel of size k whose places begin + step * dilation are in [0, size). */
+NHWC_BODY void nhwc_steps(ptrdiff_t begin, size_t k, size_t dilation, ptrdiff_t size, size_t *first,
+                          size_t *end)
+{
+    size_t i;
+
+    *first = *end = 0;
+    for (i = 0; i < k; i++) {
+        ptrdiff_t at = begin + (ptrdiff_t)(i * dilation);
+
+        if (at < 0)
+            *first = i + 1;
+        if (at < size)
+            *end = i + 1;
+    }
+    *first = *first < *end ? *first : *end;
+}
+
+static nhwc_window nhwc_window_of(const vecq_nhwc_pool *p, size_t row, size_t column)
+{
+    nhwc_window w = {.y = (ptrdiff_t)(row * p->stride_h) - (ptrdiff_t)p->top,
+                     .x = (ptrdiff_t)(column * p->stride_w) - (ptrdiff_t)p->left};
+    size_t first_h, end_h, first_w, end_w;
+
+    nhwc_steps(w.y, p->kh, p->dilation_h, (ptrdiff_t)p->h, &w.first_h, &w.end_h);
+    nhwc_steps(w.x, p->kw, p->dilation_w, (ptrdiff_t)p->w, &w.first_w, &w.end_w);
+    w.count = (w.end_h - w.first_h) * (w.end_w - w.first_w);
+    if (p->count_padding) {
+        nhwc_steps(w.y + (ptrdiff_t)p->top, p->kh, p->dilation_h, (ptrdiff_t)(p->top + p->h + p->bottom),
+                   &first_h, &end_h);
+        nhwc_steps(w.x + (ptrdiff_t)p->left, p->kw, p->dilation_w, (ptrdiff_t)(p->left + p->w + p->right),
+                   &first_w, &end_w);
+        w.count = (end_h - first_h) * (end_w - first_w);
+    }
+    return w;
+}
+
+NHWC_BODY size_t nhwc_at(const vecq_nhwc_pool *p, const nhwc_window *w, size_t image, size_t i, size_t j)
+{
+    size_t y = (size_t)(w->y + (ptrdiff_t)(i * p->dilation_h)),
+           x = (size_t)(w->x + (ptrdiff_t)(j * p->dilation_w));
+
+    return ((image * p->h + y) * p->w + x) * p->c;
+}
+
+/* One output pixel by pieces of channels: begin(piece), take(piece, element) for each element of the window,
+ * end. */
+#define NHWC_PIECE 256u
+
+#define NHWC_POOL(x_type, acc_type, BEGIN, TAKE, END)                                                        \
+    acc_type acc[NHWC_PIECE];                                                                                \
+    size_t row, column, i, j, c, k, n;                                                                       \
+                                                                                                             \
+    for (row = row0; row < row1; row++)                                                                      \
+        for (column = 0; column < p->ow; column++) {                                                         \
+            nhwc_window w = nhwc_window_of(p, row % p->oh, column);                                          \
+            size_t image = row / p->oh, to = (row * p->ow + column) * p->c;                                  \
+                                                                                                             \
+            for (c = 0; c < p->c; c += n) {                                                                  \
+                n = p->c - c < NHWC_PIECE ? p->c - c : NHWC_PIECE;                                           \
+                for (k = 0; k < n; k++)                                                                      \
+                    acc[k] = BEGIN;                                                                          \
+                for (i = w.first_h; i < w.end_h; i++)                                                        \
+                    for (j = w.first_w; j < w.end_w; j++) {                                                  \
+                        const x_type *restrict from = x + nhwc_at(p, &w, image, i, j) + c;                   \
+                                                                                                             \
+                        for (k = 0; k < n; k++)                                                              \
+                            acc[k] = TAKE;                                                                   \
+                    }                                                                                        \
+                for (k = 0; k < n; k++)                                                                      \
+                    y[to + c + k] = END;                                                                     \
+            }                                                                                                \
+        }
+
+static void nhwc_max_bytes(const vecq_nhwc_pool *p, const uint8_t *x, size_t row0, size_t row1,
+                           uint8_t *restrict y)
+{
+    NHWC_POOL(uint8_t, uint8_t, 0, from[k] > acc[k] ? from[k] : acc[k], acc[k])
+}
+
+static void nhwc_max_floats(const vecq_nhwc_pool *p, const float *x, size_t row0, size_t row1,
+                            float *restrict y)
+{
+    NHWC_POOL(float, float, -__builtin_inff(), from[k] > acc[k] ? from[k] : acc[k], acc[k])
+}
+
+static void nhwc_average_floats(const vecq_nhwc_pool *p, const float *x, size_t row0, size_t row1,
+                                float *restrict y)
+{
+    NHWC_POOL(float, float, 0.0f, acc[k] + from[k], acc[k] / (float)w.count)
+}
+
+static void nhwc_average_bytes(const vecq_nhwc_pool *p, const uint8_t *x, float x_scale, int x_zero,
+                               size_t row0, size_t row1, const vecq_nhwc_grid *grid, uint8_t *restrict y)
+{
+    const float scale = grid->scale, low = (float)(grid->low - grid->zero),
+                high = (float)(grid->high - grid->zero);
+    const int zero = grid->zero;
+
+    NHWC_POOL(uint8_t, int32_t, 0, acc[k] + (int32_t)from[k] - x_zero,
+              nhwc_byte((float)acc[k] / (float)w.count * x_scale, scale, low, high, zero))
+}
+
+#define NHWC_TABLE(isa)                                                                                      \
+    extern const vecq_nhwc_kernels vecq_nhwc_kernels_##isa;                                                  \
+    const vecq_nhwc_kernels vecq_nhwc_kernels_##isa = {#isa,                                                 \
+                                                       nhwc_range,                                           \
+                                                       nhwc_quantize,                                        \
+                                                       nhwc_dequantize,                                      \
+                                                       nhwc_transpose,                                       \
+                                                       nhwc_transpose_quantize,                              \
+                                                       nhwc_transpose_dequantize,                            \
+                                                       nhwc_max_bytes,                                       \
+                                                       nhwc_max_floats,                                      \
+                                                       nhwc_average_floats,                                  \
+                                                       nhwc_average_bytes};
+
+#endif
