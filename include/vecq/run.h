@@ -183,6 +183,18 @@ typedef struct vecq_memory_info {
 VECQ_API void vecq_session_memory(const vecq_session *session, const vecq_runner *runner,
                                   vecq_memory_info *out);
 
+/* What this machine can do at most, measured with the threads given (0: all) and the instruction set in use
+ * (vecq/cpu.h). A multiply-add counts as two operations. */
+typedef struct vecq_machine_info {
+    unsigned threads;
+    double fma_flops;      /* float32, a second */
+    double dot_ops;        /* bytes multiplied and added into int32, a second */
+    double read_bandwidth; /* bytes a second out of main memory */
+} vecq_machine_info;
+
+/* Takes some tenths of a second and, for a moment, 128 MiB. */
+VECQ_API vecq_status vecq_machine_measure(unsigned threads, vecq_machine_info *out, vecq_error *err);
+
 /* A tensor out of a file that holds one TensorProto, as test cases of ONNX do ("input_0.pb"). The message
  * begins with the file name. */
 VECQ_API vecq_status vecq_proto_load(const char *path, vecq_tensor *out, vecq_error *err);
