@@ -12,6 +12,7 @@
 
 #include "vecq/model.h"
 #include "vecq/status.h"
+#include "vecq/tensor.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -139,6 +140,23 @@ VECQ_API void vecq_calibrate_options_default(vecq_calibrate_options *options);
 VECQ_API vecq_status vecq_model_calibrate(vecq_model *model, const vecq_recipe *recipe,
                                           const vecq_calibrate_options *options, vecq_calibration **out,
                                           vecq_error *err);
+
+/* ---- inputs ---- */
+
+/* Makes input tensors (vecq/run.h) of images and texts in the way that a model was trained on. */
+typedef struct vecq_preparer vecq_preparer;
+
+/* Of a model file: what it remembers of its data (vecq_train() writes that), settings given in the recipe
+ * win, as for vecq_evaluate(). */
+VECQ_API vecq_status vecq_preparer_create(const char *model, const vecq_recipe *recipe, vecq_preparer **out,
+                                          vecq_error *err);
+VECQ_API void vecq_preparer_destroy(vecq_preparer *preparer); /* NULL is fine */
+/* A JPEG or PNG file as [1, C, H, W] or what the model's input asks for. */
+VECQ_API vecq_status vecq_preparer_image(vecq_preparer *preparer, const char *path, vecq_tensor *out,
+                                         vecq_error *err);
+/* A text in UTF-8 as token ids [1, length]. */
+VECQ_API vecq_status vecq_preparer_text(vecq_preparer *preparer, const char *text, vecq_tensor *out,
+                                        vecq_error *err);
 
 /* ---- evaluation ---- */
 

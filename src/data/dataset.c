@@ -327,10 +327,11 @@ static vecq_status dataset_check_options(const char *spec, const vecq_dataset_op
     return VECQ_OK;
 }
 
-static vecq_status dataset_fill(vecq_dataset *dataset, const char *spec, vecq_error *err)
+static vecq_status dataset_find_place(const char *spec, const vecq_data_format **out, const char **out_place,
+                                      vecq_error *err)
 {
     const char *colon = strchr(spec, ':'), *place;
-    size_t n_scheme = colon != NULL ? (size_t)(colon - spec) : strlen(spec), i;
+    size_t n_scheme = colon != NULL ? (size_t)(colon - spec) : strlen(spec);
     const vecq_data_format *format = dataset_find(spec, n_scheme);
 
     if (colon == NULL || format == NULL)
@@ -342,6 +343,16 @@ static vecq_status dataset_fill(vecq_dataset *dataset, const char *spec, vecq_er
                                   spec, format->name, format->place);
         place = format->default_dir;
     }
+    *out = format;
+    *out_place = place;
+    return VECQ_OK;
+}
+
+static vecq_status dataset_read(vecq_dataset *dataset, const char *spec, const vecq_data_format *format,
+                                const char *place, vecq_error *err)
+{
+    size_t i;
+
     VECQ_TRY(dataset_check_options(spec, &dataset->options, err));
     dataset->info.spec = vecq_arena_string(&dataset->arena, spec, strlen(spec));
     if (dataset->info.spec == NULL)
@@ -358,8 +369,8 @@ static vecq_status dataset_fill(vecq_dataset *dataset, const char *spec, vecq_er
     return dataset->options.statistics ? dataset_statistics(dataset, err) : VECQ_OK;
 }
 
-vecq_status vecq_dataset_open(const char *spec, const vecq_dataset_options *options, vecq_dataset **out,
-                              vecq_error *err)
+static vecq_status dataset_make(const char *spec, const vecq_data_format *format, const char *place,
+                                const vecq_dataset_options *options, vecq_dataset **out, vecq_error *err)
 {
     vecq_dataset *dataset;
     vecq_status status;
@@ -372,7 +383,7 @@ vecq_status vecq_dataset_open(const char *spec, const vecq_dataset_options *opti
         dataset->options = *options;
     else
         vecq_dataset_defaults(&dataset->options);
-    status = dataset_fill(dataset, spec, err);
+    status = dataset_read(dataset, spec, format, place, err);
     dataset->options.vocabulary = NULL; /* borrowed until here */
     dataset->options.filter = NULL;
     if (status != VECQ_OK) {
@@ -381,6 +392,29 @@ vecq_status vecq_dataset_open(const char *spec, const vecq_dataset_options *opti
     }
     *out = dataset;
     return VECQ_OK;
+}
+
+vecq_status vecq_dataset_open(const char *spec, const vecq_dataset_options *options, vecq_dataset **out,
+                              vecq_error *err)
+{
+    const vecq_data_format *format = NULL;
+    const char *place = NULL;
+
+    *out = NULL;
+    VECQ_TRY(dataset_find_place(spec, &format, &place, err));
+    return dataset_make(spec, format, place, options, out, err);
+}
+
+vecq_status vecq_dataset_of_image(const char *path, const vecq_dataset_options *options, vecq_dataset **out,
+                                  vecq_error *err)
+{
+    return dataset_make(path, &vecq_data_format_one_image, path, options, out, err);
+}
+
+vecq_status vecq_dataset_of_text(const char *text, const vecq_dataset_options *options, vecq_dataset **out,
+                                 vecq_error *err)
+{
+    return dataset_make("text", &vecq_data_format_one_text, text, options, out, err);
 }
 
 void vecq_dataset_close(vecq_dataset *dataset)

@@ -104,6 +104,12 @@ void vecq_dataset_defaults(vecq_dataset_options *options);
  */
 vecq_status vecq_dataset_open(const char *spec, const vecq_dataset_options *options, vecq_dataset **out,
                               vecq_error *err);
+/* One sample without a label (it is 0 of one class): an image file, or a text (options->vocabulary is needed),
+ * prepared as those of a set. */
+vecq_status vecq_dataset_of_image(const char *path, const vecq_dataset_options *options, vecq_dataset **out,
+                                  vecq_error *err);
+vecq_status vecq_dataset_of_text(const char *text, const vecq_dataset_options *options, vecq_dataset **out,
+                                 vecq_error *err);
 void vecq_dataset_close(vecq_dataset *dataset); /* NULL is fine */
 
 /* Valid until the data set is closed. */

@@ -39,6 +39,9 @@ typedef struct vecq_data_format {
     vecq_status (*open)(vecq_dataset *dataset, const char *place, vecq_error *err);
 } vecq_data_format;
 
+/* One sample: the place is its file, or the text itself. Not in the table: they are no data sets by name. */
+extern const vecq_data_format vecq_data_format_one_image, vecq_data_format_one_text;
+
 /* Bytes of a stored sample. */
 static inline size_t vecq_dataset_sample_bytes(const vecq_dataset *dataset)
 {

@@ -256,3 +256,17 @@ static vecq_status images_open(vecq_dataset *dataset, const char *place, vecq_er
 }
 
 const vecq_data_format vecq_data_format_images = {"images", "DIR", NULL, images_open};
+
+static vecq_status one_image_open(vecq_dataset *dataset, const char *path, vecq_error *err)
+{
+    dataset->info.kind = VECQ_DATASET_IMAGES;
+    dataset->info.n = dataset->info.n_classes = 1;
+    dataset->labels = vecq_calloc(1, sizeof *dataset->labels);
+    dataset->paths = vecq_alloc(1, sizeof *dataset->paths);
+    if (dataset->labels == NULL || dataset->paths == NULL ||
+        (dataset->paths[0] = vecq_arena_string(&dataset->arena, path, strlen(path))) == NULL)
+        return vecq_error_memory(err, strlen(path));
+    return images_decode(dataset, err);
+}
+
+const vecq_data_format vecq_data_format_one_image = {"image", "FILE", NULL, one_image_open};

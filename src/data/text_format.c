@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "data/dataset_private.h"
 #include "data/text_lines.h"
+#include "data/utf8.h"
 #include "data/vocabulary.h"
 
 /* One file, kept open while its lines are used. */
@@ -242,6 +243,17 @@ static void text_part_close(text_part *part)
     vecq_mapping_close(&part->file);
 }
 
+static void text_close(text_open_state *state)
+{
+    text_part_close(&state->part);
+    text_part_close(&state->training);
+    vecq_text_classes_clear(&state->classes);
+    vecq_vocabulary_clear(&state->vocabulary);
+    vecq_free(state->ids.ids);
+    vecq_free(state->ends);
+    vecq_free(state->index);
+}
+
 static vecq_status text_open(vecq_dataset *dataset, const char *place, vecq_error *err)
 {
     text_open_state state;
@@ -250,14 +262,42 @@ static vecq_status text_open(vecq_dataset *dataset, const char *place, vecq_erro
     memset(&state, 0, sizeof state);
     dataset->info.kind = VECQ_DATASET_TEXT;
     status = text_fill(dataset, place, &state, err);
-    text_part_close(&state.part);
-    text_part_close(&state.training);
-    vecq_text_classes_clear(&state.classes);
-    vecq_vocabulary_clear(&state.vocabulary);
-    vecq_free(state.ids.ids);
-    vecq_free(state.ends);
-    vecq_free(state.index);
+    text_close(&state);
     return status;
 }
 
 const vecq_data_format vecq_data_format_text = {"text", "FILE or DIR", NULL, text_open};
+
+static vecq_status one_text_fill(vecq_dataset *dataset, const char *text, text_open_state *state,
+                                 vecq_error *err)
+{
+    vecq_span bytes = {(const uint8_t *)text, strlen(text)};
+
+    if (dataset->options.vocabulary == NULL)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "there is no vocabulary to number the text with");
+    VECQ_TRY(vecq_utf8_check("text", 1, bytes, err));
+    state->part.path = "text";
+    state->part.table.lines = vecq_calloc(1, sizeof *state->part.table.lines);
+    if (state->part.table.lines == NULL)
+        return vecq_error_memory(err, sizeof *state->part.table.lines);
+    state->part.table.lines[0].text = bytes;
+    state->part.table.n = state->part.table.capacity = 1;
+    dataset->info.n_classes = 1;
+    vecq_tokenizer_init(&state->tokenizer, &dataset->options);
+    VECQ_TRY(text_vocabulary(dataset, state, err));
+    return text_take(dataset, state, err);
+}
+
+static vecq_status one_text_open(vecq_dataset *dataset, const char *text, vecq_error *err)
+{
+    text_open_state state;
+    vecq_status status;
+
+    memset(&state, 0, sizeof state);
+    dataset->info.kind = VECQ_DATASET_TEXT;
+    status = one_text_fill(dataset, text, &state, err);
+    text_close(&state);
+    return status;
+}
+
+const vecq_data_format vecq_data_format_one_text = {"text", "TEXT", NULL, one_text_open};
