@@ -311,10 +311,10 @@ static void print_row(const bench_model *models, size_t n, uint64_t batch, unsig
     const bench_times *t = &models[0].times;
     double mid = median(t);
 
-    printf("%7llu  %7u  %9.3f  %9.3f  %9.3f  %11.1f  %6zu", (unsigned long long)batch, threads, 1e3 * mid,
+    printf("%7llu  %7u  %9.4g  %9.4g  %9.4g  %11.1f  %6zu", (unsigned long long)batch, threads, 1e3 * mid,
            1e3 * at_share(t, 0.95), 1e3 * t->seconds[0], (double)batch / mid, t->n);
     if (n > 1)
-        printf("  %9.3f  %6.2f", 1e3 * median(&models[1].times), median(&models[1].times) / mid);
+        printf("  %9.4g  %6.2f", 1e3 * median(&models[1].times), median(&models[1].times) / mid);
     printf("\n");
 }
 

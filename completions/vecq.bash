@@ -23,6 +23,12 @@ _vecq_options()
               --checkpoint --log --keys --networks --profile -j --threads --json --cpu -q --quiet -h --help" ;;
     eval)
         echo "--data --split --set --against --outputs --top --per-class --confusion --confusion-csv --batch --backend -j --threads --json --cpu -q --quiet -h --help" ;;
+    run)
+        echo "-i --input --text --set -o --output --top --test-dir --rtol --atol --check --explain
+              --prefer --act-bits --dim --backend --cpu -j --threads --json -h --help" ;;
+    bench)
+        echo "--batch -j --threads --shape --seconds --runs --layers --against
+              --prefer --act-bits --dim --backend --cpu --json -h --help" ;;
     esac
 }
 
@@ -43,8 +49,9 @@ _vecq_values()
     --act-rule) echo best moments max ;;
     --backend) echo auto onednn ref ;;
     --data|--test|--calib) echo idx: cifar10: images: text: ;;
+    --prefer) echo speed memory ;;
     --split) echo test validation train ;;
-    --epochs|--set|--calib-samples|--top|--batch|-j|--threads|--layer|--include|--exclude|--gaussian|--laplace|--student|--samples|--seed) ;;
+    --text|--rtol|--atol|--dim|--shape|--seconds|--runs|--epochs|--set|--calib-samples|--top|--batch|-j|--threads|--layer|--include|--exclude|--gaussian|--laplace|--student|--samples|--seed) ;;
     *) return 1 ;;
     esac
 }
@@ -52,7 +59,7 @@ _vecq_values()
 _vecq()
 {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} values
-    local commands="quantize unpack inspect compare template train eval help"
+    local commands="quantize unpack inspect compare template train eval run bench help"
 
     COMPREPLY=()
     if [ "$word" = = ]; then # "--lambda=": bash takes the words apart at the sign
