@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "graph/simplify.h"
 
 struct vecq_evaluator {
     vecq_program program;
@@ -67,6 +68,8 @@ static vecq_status build(vecq_evaluator *e, vecq_ir *ir, const vecq_evaluator_op
     VECQ_TRY(vecq_ports_check_logits(o->ports, e->logits, o->batch, o->classes, &e->width, err));
     e->logits->is_output = 1;
     vecq_program_prune(&e->program);
+    if (o->is_simplified)
+        VECQ_TRY(vecq_program_simplify(&e->program, NULL, NULL, err));
     if (o->ports->dtype == VECQ_DT_INT32) {
         e->narrow = vecq_alloc(e->input->count, sizeof *e->narrow);
         if (e->narrow == NULL)

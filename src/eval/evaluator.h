@@ -17,6 +17,7 @@ typedef struct vecq_evaluator_options {
     size_t classes;    /* of the data: the logits must have as many, or one when there are two */
     vecq_store *store; /* parameters shared with training; with lower.is_frozen: not used */
     const vecq_lower_options *lower; /* is_training 0 */
+    int is_simplified; /* faster, the same to rounding: batch normalisation goes into constant weights, ... */
     const vecq_backend *const *backends;
     size_t n_backends;
     unsigned threads;

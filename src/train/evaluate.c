@@ -47,8 +47,11 @@ static vecq_status runner_open(runner *r, const char *path, const vecq_recipe *r
     vecq_subject *s = &r->subject;
     const vecq_backend *backends[4];
     vecq_lower_options lower = {.is_frozen = 1, .keep_packed = 1};
-    vecq_evaluator_options options = {
-        .ports = &s->ports, .lower = &lower, .backends = backends, .threads = recipe->threads};
+    vecq_evaluator_options options = {.ports = &s->ports,
+                                      .lower = &lower,
+                                      .is_simplified = 1,
+                                      .backends = backends,
+                                      .threads = recipe->threads};
 
     VECQ_TRY(vecq_model_load(path, &r->model, err));
     VECQ_TRY(vecq_subject_open(s, r->model, path, recipe, err));

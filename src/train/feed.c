@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/status.h"
 #include "eval/evaluator.h"
+#include "graph/simplify.h"
 #include "train/training.h"
 
 #define NPY "npy:"
@@ -236,7 +237,7 @@ static vecq_status lower(vecq_feed *f, vecq_program *program, vecq_store *store,
     for (i = 0; i < n; i++)
         outputs[i]->is_output = 1;
     vecq_program_prune(program);
-    return VECQ_OK;
+    return vecq_program_simplify(program, NULL, NULL, err);
 }
 
 vecq_status vecq_feed_lower(vecq_feed *f, vecq_program *program, vecq_store *store,
