@@ -69,7 +69,7 @@ static vecq_status binary_broadcast(vecq_onednn *e, vecq_planner *planner, const
 {
     vecq_onednn_arg args[] = {
         {.kind = DNNL_ARG_SRC_0, .var = a},
-        {.kind = DNNL_ARG_SRC_1, .access = VECQ_ONEDNN_READ_PLAIN, .var = b},
+        {.kind = DNNL_ARG_SRC_1, .var = b},
         {.kind = DNNL_ARG_DST, .access = VECQ_ONEDNN_WRITE, .var = op->outputs[0], .over = DNNL_ARG_SRC_0}};
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t made;
@@ -81,7 +81,7 @@ static vecq_status binary_broadcast(vecq_onednn *e, vecq_planner *planner, const
     if (vecq_onednn_layout(md->a) == NULL || vecq_dnnl_md_rank(md->a) != (int)a->rank ||
         !per_channel(a, b, dims))
         return VECQ_OK;
-    VECQ_TRY(vecq_onednn_check(vecq_dnnl_md_plain(&e->pool, (int)a->rank, dims, &md->b), "shape", NULL, err));
+    VECQ_TRY(vecq_onednn_vector(e, md->a, dims, &md->b, err));
     made = binary_make(&e->make, md, &pd);
     if (made != dnnl_success)
         return vecq_onednn_finish(e, planner, op, made, pd, args, 3, taken, err);

@@ -177,6 +177,7 @@ static vecq_status plan_large(vecq_onednn *e, vecq_planner *planner, const vecq_
                               {.kind = DNNL_ARG_DIFF_SRC, .access = VECQ_ONEDNN_WRITE, .var = large}};
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t made = dnnl_unimplemented;
+    const vecq_dnnl_md *like = NULL;
     conv_md md, given;
     int differs;
 
@@ -187,6 +188,11 @@ static vecq_status plan_large(vecq_onednn *e, vecq_planner *planner, const vecq_
     VECQ_TRY(conv_as_produced(e, planner, NULL, small, &given, &differs, err));
     if (differs)
         made = conv_backward(e, &given, 0, 1, &pd);
+    if (differs && made == dnnl_unimplemented) { /* the library has it for both images alike */
+        VECQ_TRY(vecq_onednn_like(e, given.small, large->dims, &like, err));
+        given.large = like != NULL ? like : given.large;
+        made = conv_backward(e, &given, 0, 1, &pd);
+    }
     if (made != dnnl_success)
         made = conv_backward(e, &md, 0, 0, &pd);
     return vecq_onednn_finish(e, planner, op, made, pd, args, 3, taken, err);
@@ -259,13 +265,13 @@ static vecq_status add_bias(vecq_onednn *e, vecq_planner *planner, const vecq_op
     for (i = 0; i < y->rank; i++)
         dims[i] = i == 1 ? y->dims[1] : 1;
     VECQ_TRY(vecq_onednn_produced(e, planner, y, &md, err));
-    VECQ_TRY(vecq_onednn_check(vecq_dnnl_md_plain(&e->pool, (int)y->rank, dims, &md_b), "bias", NULL, err));
+    VECQ_TRY(vecq_onednn_vector(e, md, dims, &md_b, err));
     VECQ_TRY(vecq_planner_input(planner, y, &vecq_backend_onednn, vecq_onednn_layout(md), &slot, err));
     made = vecq_dnnl_binary(&e->make, dnnl_binary_add, md, md_b, md, &pd);
     VECQ_TRY(vecq_onednn_check(made, "bias", NULL, err));
     {
         vecq_onednn_arg args[] = {{.kind = DNNL_ARG_SRC_0, .access = VECQ_ONEDNN_SLOT_READ, .slot = slot},
-                                  {.kind = DNNL_ARG_SRC_1, .access = VECQ_ONEDNN_READ_PLAIN, .var = b},
+                                  {.kind = DNNL_ARG_SRC_1, .var = b},
                                   {.kind = DNNL_ARG_DST, .access = VECQ_ONEDNN_SLOT_WRITE, .slot = slot}};
 
         return vecq_onednn_finish(e, planner, op, dnnl_success, pd, args, 3, &ignored, err);

@@ -61,6 +61,10 @@ vecq_status vecq_onednn_common(vecq_onednn *e, const vecq_planner *planner, cons
 /* The layout of `md` for other dimensions of its rank; *out NULL when it is none of the usual ones. */
 vecq_status vecq_onednn_like(vecq_onednn *e, const vecq_dnnl_md *md, const dnnl_dim_t *dims,
                              const vecq_dnnl_md **out, vecq_error *err);
+/* The layout for a vector over the axes of `md` that are not 1 in `dims` (one number a channel): that of md,
+ * where the library has fast sums with it, or the plain one. */
+vecq_status vecq_onednn_vector(vecq_onednn *e, const vecq_dnnl_md *md, const dnnl_dim_t *dims,
+                               const vecq_dnnl_md **out, vecq_error *err);
 /* The Relu that is the only one to read the op's first output, or NULL: it can be done in the same step. */
 const vecq_op *vecq_onednn_relu_after(const vecq_op *op);
 /* Whether a descriptor is of the library's reference code, which is no faster than ours. */

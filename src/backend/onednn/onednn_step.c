@@ -105,6 +105,16 @@ vecq_status vecq_onednn_like(vecq_onednn *e, const vecq_dnnl_md *md, const dnnl_
     return VECQ_OK;
 }
 
+vecq_status vecq_onednn_vector(vecq_onednn *e, const vecq_dnnl_md *md, const dnnl_dim_t *dims,
+                               const vecq_dnnl_md **out, vecq_error *err)
+{
+    VECQ_TRY(vecq_onednn_like(e, md, dims, out, err));
+    if (*out != NULL)
+        return VECQ_OK;
+    return vecq_onednn_check(vecq_dnnl_md_plain(&e->pool, vecq_dnnl_md_rank(md), dims, out), "shape", NULL,
+                             err);
+}
+
 const vecq_op *vecq_onednn_relu_after(const vecq_op *op)
 {
     const vecq_var *y = op->outputs[0];
