@@ -69,10 +69,10 @@ class Ours:
     def run(self, n):
         return [float(t) for t in self.ask(f"run {n}").split()]
 
-    def output(self):
+    def output(self, dtype):
         self.run(1)
         self.ask(f"output {self.output_file}")
-        return np.fromfile(self.output_file, dtype=np.float32)
+        return np.fromfile(self.output_file, dtype=np.float32 if dtype == np.float16 else dtype)
 
     def steps(self, n):
         line, rows = self.ask(f"steps {n}"), []
@@ -219,8 +219,9 @@ def compare(arguments, name, path, batch, threads):
         ours = Ours(os.path.join(arguments.build, "bench", "bench_model"), mine, feeds, threads, folder)
         try:
             theirs = Theirs(other, feeds, threads)
-            want, have = theirs.output().astype(np.float64).ravel(), ours.output().astype(np.float64)
-            difference = np.abs(have - want).max() / np.abs(want).max() if have.shape == want.shape else np.inf
+            want = theirs.output().ravel()
+            have, want = ours.output(want.dtype).astype(np.float64), want.astype(np.float64)
+            difference = np.abs(have - want).max() / max(np.abs(want).max(), 1e-9) if have.shape == want.shape else np.inf
             a, b = measure(ours, theirs, arguments.seconds)
             print(f"| {name} | {batch} | {threads} | {1e3 * a[0]:.3f} | {1e3 * b[0]:.3f} | {b[0] / a[0]:.2f} | {b[1] / a[1]:.2f} | "
                   f"{difference:.0e} |", flush=True)
