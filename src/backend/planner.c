@@ -271,6 +271,23 @@ static vecq_status step_fill(vecq_planner *p, vecq_plan_step *step, const char *
     return VECQ_OK;
 }
 
+void vecq_planner_once(vecq_planner *p, int is_on)
+{
+    p->is_once = is_on;
+}
+
+static int reads_known(const vecq_planner *p, const vecq_slot *reads, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        if (reads[i] != VECQ_NO_SLOT && !p->slots[reads[i]].is_known &&
+            (p->slots[reads[i]].external == NULL ||
+             !vecq_planner_is_prologue(p, p->slots[reads[i]].external)))
+            return 0;
+    return n > 0;
+}
+
 vecq_status vecq_planner_step(vecq_planner *p, const vecq_op *op, const vecq_backend *backend,
                               const char *detail, vecq_step_fn run, void *state, void (*destroy)(void *),
                               const vecq_slot *reads, size_t n_reads, const vecq_slot *writes,
@@ -287,6 +304,7 @@ vecq_status vecq_planner_step(vecq_planner *p, const vecq_op *op, const vecq_bac
 
     step.is_prologue = p->converting != NULL ? vecq_planner_is_prologue(p, p->converting)
                                              : (op != NULL && p->prologue[op->index]);
+    step.is_prologue |= p->is_once && !p->is_training && reads_known(p, reads, n_reads);
     if (!vecq_grow((void **)&p->steps, &p->steps_capacity, p->n_steps, sizeof *p->steps) ||
         (step.op == NULL && p->converting == NULL)) {
         if (destroy != NULL)
@@ -299,8 +317,10 @@ vecq_status vecq_planner_step(vecq_planner *p, const vecq_op *op, const vecq_bac
         slot_touch(p, reads[i], p->n_steps - 1);
     for (i = 0; i < n_writes; i++) {
         slot_touch(p, writes[i], p->n_steps - 1);
-        if (step.is_prologue && !p->is_training && writes[i] != VECQ_NO_SLOT)
+        if (step.is_prologue && !p->is_training && writes[i] != VECQ_NO_SLOT) {
             p->slots[writes[i]].keep = VECQ_KEEP_ALWAYS;
+            p->slots[writes[i]].is_known = 1;
+        }
     }
     return VECQ_OK;
 }

@@ -98,6 +98,13 @@ vecq_status vecq_planner_step(vecq_planner *planner, const vecq_op *op, const ve
 /* Why the steps of the op at work are as they are: kept with the last step added. Copied. */
 vecq_status vecq_planner_reason(vecq_planner *planner, const char *text, vecq_error *err);
 
+/*
+ * While this is on, steps that read nothing but what is known before a run (constants, parameters, states and
+ * what such steps have made of them) belong to the prologue, although their op as a whole does not: what a
+ * backend does to the weights of an op. Not for steps whose results later ones change in place.
+ */
+void vecq_planner_once(vecq_planner *planner, int is_on);
+
 /* A parameter or state is updated in place by this op: slot to write to (plain). */
 vecq_status vecq_planner_update(vecq_planner *planner, const vecq_var *var, vecq_slot *out, vecq_error *err);
 

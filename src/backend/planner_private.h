@@ -21,6 +21,7 @@ typedef struct vecq_plan_slot {
     vecq_plan_keep keep;
     size_t offset, reserved;
     int is_apart;        /* written by the prologue of a plan with a bank: not in the block */
+    int is_known;        /* before a run: a step of the prologue has written it */
     int is_read;         /* by a step that is not of the prologue, or by the caller */
     void *own;           /* memory of a slot apart while the prologue runs */
     vecq_shared *shared; /* and after it, of one that is read */
@@ -72,6 +73,7 @@ struct vecq_planner {
     int is_training;
     vecq_bank *bank;
     unsigned char *prologue;    /* by op->index */
+    int is_once;                /* vecq_planner_once() */
     const vecq_var *converting; /* while a conversion step is being added */
     int is_delivery;            /* which makes a lazy value */
     vecq_plan_engine *engines;

@@ -242,8 +242,8 @@ static int lstm_open(lstm_plan *p, vecq_onednn *e, vecq_planner *planner, const 
     return 1;
 }
 
-/* Weights in the library's order, in the form `pd` wants; initial states. */
-static vecq_status lstm_prepare(lstm_plan *p, const_dnnl_primitive_desc_t pd, vecq_error *err)
+/* Weights in the library's order, in the form `pd` wants. */
+static vecq_status lstm_weights(lstm_plan *p, const_dnnl_primitive_desc_t pd, vecq_error *err)
 {
     const vecq_op *op = p->op;
     const vecq_dnnl_md *w = NULL, *r = NULL;
@@ -264,6 +264,20 @@ static vecq_status lstm_prepare(lstm_plan *p, const_dnnl_primitive_desc_t pd, ve
     VECQ_TRY(add_reorder(p, p->w, writes[0], w, &p->slot_w, err));
     VECQ_TRY(add_reorder(p, p->r, writes[1], r, &p->slot_r, err));
     p->slot_b = writes[2];
+    return VECQ_OK;
+}
+
+/* Weights, once where they do not change, and initial states. */
+static vecq_status lstm_prepare(lstm_plan *p, const_dnnl_primitive_desc_t pd, vecq_error *err)
+{
+    const vecq_op *op = p->op;
+    vecq_status status;
+    size_t i;
+
+    vecq_planner_once(p->planner, 1);
+    status = lstm_weights(p, pd, err);
+    vecq_planner_once(p->planner, 0);
+    VECQ_TRY(status);
     for (i = 4; i < 6; i++) {
         vecq_slot *slot = i == 4 ? &p->slot_h0 : &p->slot_c0;
 
