@@ -130,7 +130,8 @@ static void find_norms(const vecq_node *node)
             if (node->inputs[i] != NULL &&
                 node->inputs[i]->constant != NULL) /* computed ones are no parameters */
                 set_role(node->inputs[i], i < 3 ? ROLE_NORM : ROLE_STATE);
-    if (vecq_node_is(node, "InstanceNormalization") || vecq_node_is(node, "LayerNormalization"))
+    if (vecq_node_is(node, "InstanceNormalization") || vecq_node_is(node, "LayerNormalization") ||
+        vecq_node_is(node, "RMSNormalization") || vecq_node_is(node, "GroupNormalization"))
         for (i = 1; i < node->n_inputs && i < 3; i++)
             set_role(node->inputs[i], ROLE_NORM);
     if (vecq_node_is(node, "PRelu") && node->n_inputs == 2)

@@ -35,6 +35,13 @@ typedef struct vecq_norm_params {
     double epsilon;
 } vecq_norm_params;
 
+/* LayerNorm: a row is everything from `axis` on; scale and bias have an element for each of a row. */
+typedef struct vecq_layer_norm_params {
+    unsigned axis;
+    double epsilon;
+    int is_rms; /* the mean is not taken away: y = x / sqrt(mean of squares + epsilon) */
+} vecq_layer_norm_params;
+
 /* MovingAverage: state = momentum * state + (1 - momentum) * value * factor. */
 typedef struct vecq_average_params {
     double momentum;
@@ -193,6 +200,39 @@ typedef struct vecq_gru_params {
     int64_t hidden;
     int linear_before_reset; /* the reset gate multiplies h R^T + Rb, not h */
 } vecq_gru_params;
+
+typedef enum vecq_cell_kind { VECQ_CELL_RNN, VECQ_CELL_LSTM, VECQ_CELL_GRU } vecq_cell_kind;
+
+typedef enum vecq_cell_function {
+    VECQ_CELL_SIGMOID,
+    VECQ_CELL_TANH,
+    VECQ_CELL_RELU,
+    VECQ_CELL_AFFINE,           /* a x + b */
+    VECQ_CELL_LEAKY_RELU,       /* x < 0 ? a x : x */
+    VECQ_CELL_THRESHOLDED_RELU, /* x > a ? x : 0 */
+    VECQ_CELL_SCALED_TANH,      /* a tanh(b x) */
+    VECQ_CELL_HARD_SIGMOID,     /* clip(a x + b, 0, 1) */
+    VECQ_CELL_ELU,              /* x < 0 ? a (e^x - 1) : x */
+    VECQ_CELL_SOFTSIGN,
+    VECQ_CELL_SOFTPLUS
+} vecq_cell_function;
+
+typedef struct vecq_cell_activation {
+    vecq_cell_function function;
+    double a, b;
+} vecq_cell_activation;
+
+/* Recurrent: any recurrent layer of ONNX, with what LSTM and GRU do not have. Inputs x, w, r, b, h0, c0,
+ * lengths [B] (int32), peepholes [D, 3H] (i, o, f). */
+typedef struct vecq_recurrent_params {
+    vecq_cell_kind kind;
+    vecq_lstm_direction direction;
+    int64_t hidden;
+    vecq_cell_activation activations[2][3]; /* f, g, h of each direction */
+    double clip;                            /* of what goes into an activation of a gate; 0: none */
+    int input_forget;                       /* LSTM: f = 1 - i */
+    int linear_before_reset;                /* GRU */
+} vecq_recurrent_params;
 
 typedef struct vecq_dropout_params {
     double ratio;

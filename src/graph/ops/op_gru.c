@@ -36,7 +36,9 @@ vecq_status vecq_lower_gru(vecq_lower *l, const vecq_node *node, vecq_var *const
     vecq_recurrent r;
     vecq_op *op;
 
-    VECQ_TRY(vecq_recurrent_read(l, node, in, activations, 2, N_STATES, &r, err));
+    if (!vecq_recurrent_is_usual(node, in, activations, 2))
+        return vecq_recurrent_general(l, node, in, VECQ_CELL_GRU, out, err);
+    VECQ_TRY(vecq_recurrent_read(l, node, in, N_STATES, &r, err));
     memset(&params, 0, sizeof params);
     params.direction = r.direction;
     params.hidden = r.hidden;

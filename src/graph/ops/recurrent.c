@@ -51,41 +51,6 @@ static vecq_status check_inputs(const vecq_op *op, int64_t directions, int64_t h
     return VECQ_OK;
 }
 
-/* ---- attributes ---- */
-
-static vecq_status check_activations(const vecq_node *node, const char *const *activations, size_t n,
-                                     vecq_error *err)
-{
-    const vecq_attr *attr = vecq_node_attr(node, "activations");
-    size_t i;
-
-    if (attr == NULL)
-        return VECQ_OK;
-    if (attr->type != VECQ_ATTR_STRINGS)
-        return vecq_op_fail(err, "attribute 'activations' must be a list of strings");
-    for (i = 0; i < attr->n; i++) {
-        const char *want = activations[i % n];
-        vecq_span have = attr->strings[i];
-
-        if (have.n != strlen(want) || memcmp(have.data, want, have.n) != 0)
-            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
-                                  "activation '%.*s' in place of %s is not covered",
-                                  have.n < 60 ? (int)have.n : 60, (const char *)have.data, want);
-    }
-    return VECQ_OK;
-}
-
-static vecq_status check_attributes(const vecq_node *node, const char *const *activations, size_t n,
-                                    vecq_error *err)
-{
-    VECQ_TRY(check_activations(node, activations, n, err));
-    if (vecq_node_attr(node, "clip") != NULL)
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "attribute 'clip' is not covered");
-    if (vecq_node_attr_int(node, "input_forget", 0) != 0)
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "attribute 'input_forget' is not covered");
-    return VECQ_OK;
-}
-
 /* ---- inputs ---- */
 
 static vecq_status transpose(vecq_lower *l, const vecq_node *node, vecq_var *x, const unsigned *perm,
@@ -112,21 +77,48 @@ static int is_zero(const vecq_var *var)
     return 1;
 }
 
+/* ---- what LSTM and GRU cover ---- */
+
+static int is_usual_activation(const vecq_attr *attr, const char *const *activations, size_t n)
+{
+    size_t i;
+
+    for (i = 0; attr != NULL && i < attr->n; i++) {
+        const char *want = activations[i % n];
+
+        if (attr->type != VECQ_ATTR_STRINGS || attr->strings[i].n != strlen(want) ||
+            memcmp(attr->strings[i].data, want, attr->strings[i].n) != 0)
+            return 0;
+    }
+    return 1;
+}
+
 /* Sequences as long as x, whatever batch the model was exported for. */
-static vecq_status check_lengths(const vecq_var *lengths, int64_t steps, vecq_error *err)
+static int is_full_length(const vecq_var *lengths, int64_t steps)
 {
     const int32_t *values = lengths->constant.data;
     size_t i;
 
     if (lengths->kind != VECQ_VAR_CONSTANT || lengths->dtype != VECQ_DT_INT32)
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
-                              "sequence_lens that are not known before run time are not covered");
+        return 0;
     for (i = 0; i < lengths->count; i++)
         if (values[i] != steps)
-            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
-                                  "sequence_lens with %d of %lld steps are not covered", (int)values[i],
-                                  (long long)steps);
-    return VECQ_OK;
+            return 0;
+    return 1;
+}
+
+int vecq_recurrent_is_usual(const vecq_node *node, vecq_var *const *in, const char *const *activations,
+                            size_t n)
+{
+    const unsigned step_axis = vecq_node_attr_int(node, "layout", 0) != 0 ? 1 : 0;
+    const vecq_var *x = node->n_inputs > 0 ? in[0] : NULL;
+
+    if (x == NULL || x->rank != 3)
+        return 1; /* named later */
+    return is_usual_activation(vecq_node_attr(node, "activations"), activations, n) &&
+           vecq_node_attr(node, "clip") == NULL && vecq_node_attr_int(node, "input_forget", 0) == 0 &&
+           (node->n_inputs < 5 || in[4] == NULL || is_full_length(in[4], x->dims[step_axis])) &&
+           (node->n_inputs < 8 || in[7] == NULL || is_zero(in[7]));
 }
 
 /* A state that keeps a batch of one serves every sequence. */
@@ -156,8 +148,7 @@ static vecq_status read_state(vecq_lower *l, const vecq_node *node, vecq_recurre
     return VECQ_OK;
 }
 
-vecq_status vecq_recurrent_read(vecq_lower *l, const vecq_node *node, vecq_var *const *in,
-                                const char *const *activations, size_t n, unsigned n_states,
+vecq_status vecq_recurrent_read(vecq_lower *l, const vecq_node *node, vecq_var *const *in, unsigned n_states,
                                 vecq_recurrent *out, vecq_error *err)
 {
     static const char *const directions[] = {"forward", "reverse", "bidirectional", NULL};
@@ -170,7 +161,6 @@ vecq_status vecq_recurrent_read(vecq_lower *l, const vecq_node *node, vecq_var *
     memset(out, 0, sizeof *out);
     if (n_in < 3 || in[0] == NULL || in[1] == NULL || in[2] == NULL)
         return vecq_op_fail(err, "an input is missing");
-    VECQ_TRY(check_attributes(node, activations, n, err));
     VECQ_TRY(vecq_lower_attr_string(node, "direction", directions, &direction, err));
     out->direction = (vecq_lstm_direction)direction;
     out->directions = direction == VECQ_LSTM_BOTH ? 2 : 1;
@@ -184,12 +174,8 @@ vecq_status vecq_recurrent_read(vecq_lower *l, const vecq_node *node, vecq_var *
     if (out->batch_first)
         VECQ_TRY(transpose(l, node, in[0], perm, &out->x, err));
     out->bias = n_in > 3 ? in[3] : NULL;
-    if (n_in > 4 && in[4] != NULL)
-        VECQ_TRY(check_lengths(in[4], out->x->dims[0], err));
     for (i = 0; i < n_states; i++)
         VECQ_TRY(read_state(l, node, out, n_in > 5 + i ? in[5 + i] : NULL, &out->state[i], err));
-    if (n_in > 7 && in[7] != NULL && !is_zero(in[7]))
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "peepholes (input P) are not covered");
     return VECQ_OK;
 }
 

@@ -16,13 +16,18 @@ typedef struct vecq_recurrent {
     vecq_var *state[2]; /* initial h, c: [D, B, H], or NULL: zeros */
 } vecq_recurrent;
 
+/* Whether a node has nothing that LSTM and GRU do not cover: other activations than `activations` (n of them
+ * for each direction), clip, input_forget, peepholes, sequences shorter than x. */
+int vecq_recurrent_is_usual(const vecq_node *node, vecq_var *const *in, const char *const *activations,
+                            size_t n);
+/* The node as a Recurrent op, which covers everything but is slow and has no gradient. */
+vecq_status vecq_recurrent_general(vecq_lower *l, const vecq_node *node, vecq_var *const *in,
+                                   vecq_cell_kind kind, vecq_var **out, vecq_error *err);
+
 /*
  * Reads x, W, R, B, sequence_lens, initial_h and (n_states 2) initial_c of inputs 0 to 6.
- * VECQ_ERR_UNSUPPORTED on other activations than `activations` (n of them for each direction), clip, and
- * sequences that are not all as long as x.
  */
-vecq_status vecq_recurrent_read(vecq_lower *l, const vecq_node *node, vecq_var *const *in,
-                                const char *const *activations, size_t n, unsigned n_states,
+vecq_status vecq_recurrent_read(vecq_lower *l, const vecq_node *node, vecq_var *const *in, unsigned n_states,
                                 vecq_recurrent *out, vecq_error *err);
 
 /* y [T, D, B, H] and states [D, B, H] as the node's outputs: transposed where the batch comes first. */
