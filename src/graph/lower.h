@@ -93,6 +93,8 @@ vecq_status vecq_lower_ints(const vecq_var *var, const char *what, int64_t *dst,
 /* Floats of a constant input (any float type, integers too). */
 vecq_status vecq_lower_floats(const vecq_var *var, const char *what, double *dst, size_t max, size_t *n,
                               vecq_error *err);
+/* Element i of a constant. */
+double vecq_lower_number(const vecq_var *var, size_t i);
 /* INTS attribute into dst, filled up with `missing` to `want` entries when absent; an error when it has
  * another number of entries. */
 vecq_status vecq_lower_attr_ints(const vecq_node *node, const char *name, int64_t missing, size_t want,

@@ -33,12 +33,11 @@ vecq_status vecq_lower_ints(const vecq_var *var, const char *what, int64_t *dst,
     return VECQ_OK;
 }
 
-/* Element i of a constant as a number. */
-static double read_number(const vecq_tensor *tensor, size_t i)
+double vecq_lower_number(const vecq_var *var, size_t i)
 {
-    const void *data = tensor->data;
+    const void *data = var->constant.data;
 
-    switch (tensor->dtype) {
+    switch (var->dtype) {
     case VECQ_DT_FLOAT:
         return (double)((const float *)data)[i];
     case VECQ_DT_DOUBLE:
@@ -72,7 +71,7 @@ vecq_status vecq_lower_floats(const vecq_var *var, const char *what, double *dst
         return VECQ_OK;
     VECQ_TRY(list_check(var, what, max, err));
     for (i = 0; i < var->count; i++)
-        dst[i] = read_number(&var->constant, i);
+        dst[i] = vecq_lower_number(var, i);
     *n = var->count;
     return VECQ_OK;
 }
