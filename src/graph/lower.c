@@ -75,26 +75,38 @@ static vecq_status fail_at(vecq_error *err, const vecq_node *node, vecq_status s
 
 /* ---- roles ---- */
 
+/* The main graph, or a branch of it (parents come first in ir->graphs). */
+static int is_scope(const vecq_lower *l, vecq_graph *graph)
+{
+    return vecq_graph_root(graph) == l->ir->main;
+}
+
 static vecq_status make_marks(vecq_lower *l, vecq_error *err)
 {
-    vecq_graph *graph = l->ir->main;
-    size_t i;
+    size_t g, i;
 
-    for (i = 0; i < graph->n_values; i++) {
-        graph->values[i]->mark = vecq_arena_alloc(&l->program->arena, 1, sizeof(lower_mark));
-        if (graph->values[i]->mark == NULL)
-            return vecq_error_memory(err, sizeof(lower_mark));
+    for (g = 0; g < l->ir->n_graphs; g++) {
+        const vecq_graph *graph = l->ir->graphs[g];
+
+        for (i = 0; i < graph->n_values && is_scope(l, l->ir->graphs[g]); i++) {
+            lower_mark *mark = vecq_arena_alloc(&l->program->arena, 1, sizeof *mark);
+
+            if (mark == NULL)
+                return vecq_error_memory(err, sizeof *mark);
+            mark->is_needed = graph != l->ir->main; /* of a branch that is taken, everything */
+            graph->values[i]->mark = mark;
+        }
     }
     return VECQ_OK;
 }
 
 static void clear_marks(vecq_lower *l)
 {
-    vecq_graph *graph = l->ir->main;
-    size_t i;
+    size_t g, i;
 
-    for (i = 0; i < graph->n_values; i++)
-        graph->values[i]->mark = NULL;
+    for (g = 0; g < l->ir->n_graphs; g++)
+        for (i = 0; i < l->ir->graphs[g]->n_values && is_scope(l, l->ir->graphs[g]); i++)
+            l->ir->graphs[g]->values[i]->mark = NULL;
 }
 
 static void set_role(const vecq_value *value, lower_role role)
@@ -141,7 +153,7 @@ static void find_norms(const vecq_node *node)
 }
 
 /* Whatever depends on a tensor with a role is computed by the program. */
-static void find_dependents(const vecq_graph *graph)
+static void find_dependents_in(const vecq_graph *graph)
 {
     size_t i, k;
 
@@ -158,6 +170,15 @@ static void find_dependents(const vecq_graph *graph)
             if (node->outputs[k] != NULL)
                 mark_of(node->outputs[k])->is_dependent = 1;
     }
+}
+
+static void find_dependents(vecq_lower *l)
+{
+    size_t g;
+
+    for (g = 0; g < l->ir->n_graphs; g++)
+        if (is_scope(l, l->ir->graphs[g]))
+            find_dependents_in(l->ir->graphs[g]);
 }
 
 /* Values that something else than moving elements is computed from before run time; nodes stand in order. */
@@ -181,15 +202,18 @@ static void find_folded_uses(const vecq_graph *graph)
 }
 
 /* A packed weight stays packed when everything computed from it before run time only moves its elements. */
-static void find_packed(const vecq_graph *graph)
+static void find_packed(vecq_lower *l)
 {
-    size_t i;
+    const vecq_graph *graph = l->ir->main;
+    size_t g, i;
 
-    find_folded_uses(graph);
+    for (g = l->ir->n_graphs; g-- > 0;)
+        if (is_scope(l, l->ir->graphs[g]))
+            find_folded_uses(l->ir->graphs[g]);
     for (i = 0; i < graph->n_values; i++)
         if (vecq_packed_of(graph->values[i]->constant) != NULL && !mark_of(graph->values[i])->has_folded_use)
             mark_of(graph->values[i])->role = ROLE_PACKED;
-    find_dependents(graph);
+    find_dependents(l);
 }
 
 static void find_roles(vecq_lower *l, const vecq_weight_list *list)
@@ -203,7 +227,7 @@ static void find_roles(vecq_lower *l, const vecq_weight_list *list)
     for (i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i]->domain[0] == '\0')
             find_norms(graph->nodes[i]);
-    find_dependents(graph);
+    find_dependents(l);
     for (i = 0; l->options->plan != NULL && i < l->options->plan->n; i++) {
         const vecq_plan_item *item = &l->options->plan->items[i];
 
@@ -226,7 +250,7 @@ static vecq_status prepare(vecq_lower *l, vecq_error *err)
     if (status == VECQ_OK && !l->options->is_frozen)
         find_roles(l, &list);
     if (status == VECQ_OK && l->options->is_frozen && l->options->keep_packed)
-        find_packed(l->ir->main);
+        find_packed(l);
     vecq_weights_clear(&list);
     return status;
 }
@@ -237,6 +261,27 @@ static int is_folded(const vecq_value *value)
 }
 
 /* ---- what the outputs need ---- */
+
+/* Whatever a branch of a node reads from outside. */
+static void need_branches(const vecq_node *node)
+{
+    size_t a, g, i, k;
+
+    for (a = 0; a < node->n_attrs; a++)
+        for (g = 0; g < node->attrs[a].n && node->attrs[a].graphs != NULL; g++) {
+            const vecq_graph *graph = node->attrs[a].graphs[g];
+
+            for (i = 0; i < graph->n_nodes; i++) {
+                for (k = 0; k < graph->nodes[i]->n_inputs; k++)
+                    if (graph->nodes[i]->inputs[k] != NULL && mark_of(graph->nodes[i]->inputs[k]) != NULL)
+                        mark_of(graph->nodes[i]->inputs[k])->is_needed = 1;
+                need_branches(graph->nodes[i]);
+            }
+            for (i = 0; i < graph->n_outputs; i++)
+                if (graph->outputs[i] != NULL && mark_of(graph->outputs[i]) != NULL)
+                    mark_of(graph->outputs[i])->is_needed = 1;
+        }
+}
 
 static void need_backwards(vecq_lower *l)
 {
@@ -253,6 +298,8 @@ static void need_backwards(vecq_lower *l)
         for (k = 0; any && k < node->n_inputs; k++)
             if (node->inputs[k] != NULL && mark_of(node->inputs[k]) != NULL)
                 mark_of(node->inputs[k])->is_needed = 1;
+        if (any)
+            need_branches(node);
     }
 }
 
@@ -683,9 +730,8 @@ static vecq_status lower_node(vecq_lower *l, const vecq_node *node, vecq_var **i
     return VECQ_OK;
 }
 
-static vecq_status lower_nodes(vecq_lower *l, vecq_error *err)
+static vecq_status lower_nodes(vecq_lower *l, const vecq_graph *graph, vecq_error *err)
 {
-    const vecq_graph *graph = l->ir->main;
     vecq_status status = VECQ_OK;
     vecq_var **in = NULL, **out;
     size_t i, k, widest = 1;
@@ -716,6 +762,32 @@ static vecq_status lower_nodes(vecq_lower *l, vecq_error *err)
     return status;
 }
 
+/* The branch that a condition known before run time takes, in place of the node. */
+vecq_status vecq_lower_if(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
+                          vecq_error *err)
+{
+    const vecq_attr *attr;
+    const vecq_graph *branch;
+    size_t i;
+
+    if (node->n_inputs != 1 || in[0] == NULL)
+        return vecq_op_fail(err, "the condition is missing");
+    if (in[0]->kind != VECQ_VAR_CONSTANT)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                              "its condition must be known before run time: data choose no branch");
+    if (in[0]->count != 1)
+        return vecq_op_fail(err, "the condition has %zu elements", in[0]->count);
+    attr = vecq_node_attr(node, vecq_lower_number(in[0], 0) != 0 ? "then_branch" : "else_branch");
+    if (attr == NULL || attr->type != VECQ_ATTR_GRAPH || attr->graphs[0]->n_outputs != node->n_outputs)
+        return vecq_op_fail(err, "a branch is missing, or has other outputs");
+    branch = attr->graphs[0];
+    VECQ_TRY(lower_nodes(l, branch, err));
+    for (i = 0; i < node->n_outputs; i++)
+        if (node->outputs[i] != NULL)
+            VECQ_TRY(value_var(l, branch->outputs[i], &out[i], err));
+    return VECQ_OK;
+}
+
 static vecq_status lower_graph(vecq_lower *l, const vecq_lower_input *inputs, size_t n_inputs,
                                const char *const *names, size_t n_outputs, vecq_var **outputs,
                                vecq_error *err)
@@ -727,7 +799,7 @@ static vecq_status lower_graph(vecq_lower *l, const vecq_lower_input *inputs, si
     VECQ_TRY(need_outputs(l, names, n_outputs, err));
     VECQ_TRY(check_nodes(l, err));
     VECQ_TRY(set_inputs(l, inputs, n_inputs, err));
-    VECQ_TRY(lower_nodes(l, err));
+    VECQ_TRY(lower_nodes(l, graph, err));
     for (i = 0; i < n_outputs; i++)
         VECQ_TRY(value_var(l, names[i] != NULL ? vecq_map_get(&graph->by_name, names[i]) : graph->outputs[0],
                            &outputs[i], err));

@@ -32,9 +32,7 @@ TOLERANCES = {
     "imagenet/SqueezeNet_fp16.onnx": 2e-3,  # the runtime computes in float16
 }
 # end of the name: words of the refusal, as declared, and with a batch of three
-REFUSED = {
-    "audio/silero_vad_16k_op15.onnx": "If '/model/decoder/If_1' (opset 15)",
-}
+REFUSED = {}
 REFUSED_BATCH = {
     "detection/FastestDet.onnx": "its constant shape is for a batch of one",  # channel shuffle: [24, 2, 1936]
     "detection/yolox_nano.onnx": "its constant shape is for a batch of one",  # [6400, 85, 1]

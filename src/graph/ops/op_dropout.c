@@ -56,6 +56,10 @@ vecq_status vecq_lower_dropout(vecq_lower *l, const vecq_node *node, vecq_var *c
     VECQ_TRY(vecq_lower_need(node, in, 1, 3, err));
     if (node->version >= 12 && node->n_inputs > 1)
         VECQ_TRY(vecq_lower_floats(in[1], "the ratio", &params.ratio, 1, &n, err));
+    out[0] = in[0];
+    if (mask_is_read && (!l->options->is_training || params.ratio == 0)) /* nothing is dropped */
+        return vecq_program_fill(l->program, vecq_node_label(node), VECQ_DT_BOOL, in[0]->rank, in[0]->dims, 1,
+                                 &out[1], err);
     if (mask_is_read)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "its mask is read");
     if (!l->options->is_training || params.ratio == 0) {

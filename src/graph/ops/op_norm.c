@@ -178,6 +178,10 @@ vecq_status vecq_lower_batch_norm(vecq_lower *l, const vecq_node *node, vecq_var
     for (i = 0; i < 5; i++)
         if (node->n_inputs <= i || in[i] == NULL)
             return vecq_op_fail(err, "input %zu is missing", i);
+    for (i = 1; i < node->n_outputs && node->version >= 14; i++)
+        if (node->outputs[i] != NULL && (node->outputs[i]->n_uses > 0 || node->outputs[i]->is_graph_output))
+            return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "its running statistics (output %zu) are read",
+                                  i);
     if (in[0]->rank < 2 || in[0]->dims[1] < 1)
         return vecq_op_fail(err, "an input with %u dimensions and no channels", in[0]->rank);
     if (l->options->is_training && !l->options->norm_is_frozen && !l->options->is_frozen &&
