@@ -134,7 +134,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         vecq_session_options_default(&options);
         options.threads = 1;
         options.prefer = (vecq_prefer)(choice / 3 % 2);
-        options.act_bits = choice / 6 % 2 != 0 ? 8 : 0;
         if (pass == 0) {
             options.backends = ref;
             options.n_backends = 1;

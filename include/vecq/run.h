@@ -54,7 +54,8 @@ typedef struct vecq_session_options {
     unsigned threads;   /* of one run; 0: all processors */
     vecq_prefer prefer; /* VECQ_PREFER_SPEED */
     unsigned act_bits;  /* 0: activations stay float. 8: where weights are packed, activations are rounded to
-                           8 bits with a scale found in each run, and products are integer */
+                           8 bits with a scale found in each run, and products are integer
+                           (VECQ_ERR_UNSUPPORTED where no backend does it) */
     const char *const *backends; /* NULL: all that the build has. Else names in order of preference ("lowbit",
                                     "onednn"); "ref", plain C, takes what they leave */
     size_t n_backends;

@@ -45,6 +45,11 @@ static vecq_status session_options(vecq_session *s, const vecq_session_options *
     if (s->options.act_bits != 0 && s->options.act_bits != 8)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "activations of %u bits: 0 (float) or 8",
                               s->options.act_bits);
+    if (s->options.act_bits != 0) /* until a backend takes it: nobody shall believe that it was done */
+        return vecq_error_set(
+            err, VECQ_ERR_UNSUPPORTED,
+            "no backend of this build rounds activations by scales found in a run; write them "
+            "into the model: vecq quantize --act-bits 8 --calib DATA");
     if (s->options.plans == 0)
         s->options.plans = 1;
     return session_backends(s, &s->options, err);
