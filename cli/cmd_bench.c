@@ -518,7 +518,7 @@ const cli_command cli_cmd_bench = {
     "first.\nWith --against, two models run in turns: ratios hold on a noisy machine, single times do not.",
     options,
     "vecq bench model4.onnx --against model.onnx --batch 1,16 --threads 1,2\n"
-    "vecq bench model4.onnx --prefer memory --act-bits 8 --layers\n"
+    "vecq bench model4.onnx --prefer memory --layers\n"
     "vecq bench model.onnx --shape x=1x3x224x224 --seconds 5 --json",
     "",
     bench_run,
