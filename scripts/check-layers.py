@@ -23,7 +23,7 @@ OUTSIDE = ["cli", "examples", "bindings"]
 LIBRARIES = [  # header, who may include it
     (r"cjson/|cJSON\.h", r"cli/"),
     (r"omp\.h$", r"src/base/threads\.c$"),
-    (r"pthread\.h$", r"src/base/"),
+    (r"pthread\.h$", r"src/base/|^examples/"),
     (r"(oneapi/)?dnnl", r"src/backend/onednn/"),
     (r"cuda|cudnn|cublas", r"src/backend/cuda/"),
     (r"mpi\.h$", r"src/train/"),
