@@ -106,8 +106,14 @@ static vecq_status calibrate(calibrator *c, vecq_model *model, const vecq_recipe
                              vecq_calibration **out, vecq_error *err)
 {
     const vecq_subject *s = &c->feed.subject;
+    int64_t opset = vecq_model_document(model)->ir.main->opset;
     uint64_t samples = 0;
 
+    if (opset < 10) /* before anything is run: it could not be written */
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                              "%s: quantized activations need opset 10 or later and the model has %lld: "
+                              "convert it",
+                              vecq_model_document(model)->name, (long long)opset);
     VECQ_TRY(vecq_feed_open(&c->feed, model, vecq_model_document(model)->name, recipe, VECQ_SPLIT_TRAIN, 1,
                             batch_of(recipe, c->options->samples), err));
     VECQ_TRY(vecq_subject_blame(s, prepare(c, err), err));
