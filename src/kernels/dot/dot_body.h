@@ -2,7 +2,7 @@
 /*
  * The integer products of one instruction set. The including file defines, before:
  *   DOT_BYTES                bytes of a vector; DOT_ACCS: accumulators of a product with one vector x (8 or
- *                            16); DOT_BATCH: vectors x of a tile of 4 rows (2 or 6)
+ *                            16); DOT_BATCH: most vectors x of a tile (2, or 8 of two rows and 6 of four)
  *   DOT_CODE_BITS            8 if dot_dp() takes any byte u, 4 if it takes only u < 2^7 (dot_dp_u8() takes
  *                            any): then codes come from the low or the high nibble of a byte
  *   dot_vec                  with dot_zero, dot_set1, dot_load, dot_load_part, dot_store, dot_store_part,
@@ -21,7 +21,11 @@
 #include "kernels/dot/dot_common.h"
 
 #define DOT_INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
+/* Accumulators are arrays whose indices must become constants; where speed does not matter, compiling does.
+ */
+#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define DOT_UNROLL
+#elif defined(__clang__)
 #define DOT_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define DOT_UNROLL _Pragma("GCC unroll 32")
@@ -141,10 +145,11 @@ typedef void (*dot_tile_fn)(const uint8_t *w, size_t stride, size_t n, const int
 #define DOT_TILE(f, bytes, first, strips, batch)                                                             \
     dot_tile_run((dot_tile){f, bytes, first, strips, batch, DOT_STEP}, w, stride, n, x, ldx, fetch, out)
 
-#if DOT_BATCH >= 6
+/* A function for tiles of one shape and each batch: 8 of two rows or 6 of four, 4, 2, 1. */
+#if DOT_BATCH > 2
 #define DOT_LARGE_BATCHES(f, bytes, first, strips)                                                           \
-    if (batch == 6)                                                                                          \
-        DOT_TILE(f, bytes, first, strips, 6);                                                                \
+    if (batch == 8 || batch == 6)                                                                            \
+        DOT_TILE(f, bytes, first, strips, ((bytes) * (strips) <= 2 ? 8 : 6));                                \
     else if (batch == 4)                                                                                     \
         DOT_TILE(f, bytes, first, strips, 4);                                                                \
     else
@@ -152,7 +157,6 @@ typedef void (*dot_tile_fn)(const uint8_t *w, size_t stride, size_t n, const int
 #define DOT_LARGE_BATCHES(f, bytes, first, strips)
 #endif
 
-/* A function for tiles of one shape and each batch: 6, 4 (where there are registers for them), 2, 1. */
 #define DOT_BATCHES(f, bytes, first, strips)                                                                 \
     DOT_BATCHES_AS(dot_tile_##f##_##bytes##_##first, f, bytes, first, strips)
 #define DOT_BATCHES_AS(name, f, bytes, first, strips)                                                        \
@@ -179,18 +183,16 @@ DOT_BATCHES(1, 1, 0, 4)
 DOT_BATCHES(1, 1, 4, 4)
 DOT_BATCHES(2, 1, 0, 4)
 DOT_BATCHES(4, 1, 0, 2)
-DOT_BATCHES(4, 2, 0, 2)
 DOT_BATCHES(8, 1, 0, 1)
+DOT_BATCHES(8, 2, 0, 1)
+#if DOT_BATCH > 2
+DOT_BATCHES(4, 2, 0, 2)
 DOT_BATCHES(8, 4, 0, 1)
+#endif
+/* All eight strips of a byte row, or of two, with one x. */
 DOT_SINGLE(1, 1)
-DOT_SINGLE(2, 1)
-DOT_SINGLE(4, 1)
-DOT_SINGLE(8, 1)
 #if DOT_ACCS == 16
 DOT_SINGLE(1, 2)
-DOT_SINGLE(2, 4)
-#else
-DOT_SINGLE(2, 2)
 #endif
 
 /* Decoded rows lie by fours, a vector of each in turn: one stream out of the second cache. */
@@ -206,30 +208,47 @@ static void dot_tile_1(const uint8_t *w, size_t stride, size_t n, const int8_t *
     dot_tile_1_1_4(w, stride, n, x, ldx, batch, (dot_fetch){0, 0}, out);
 }
 
-/* For each width of a field: tiles of `bytes` byte rows, and of one. */
+/* For each width of a field: tiles of `bytes` byte rows and up to `batch` vectors x, and of one byte row. */
 typedef struct dot_shape {
-    unsigned f, bytes;
+    unsigned f, bytes, batch;
     dot_tile_fn full, one;
 } dot_shape;
 
-static const dot_shape dot_batch_shapes[] = {
-    {1, 1, dot_tile_1, dot_tile_1},
-    {2, 1, dot_tile_2_1_0, dot_tile_2_1_0},
-    {4, 2, dot_tile_4_2_0, dot_tile_4_1_0},
-    {8, 4, dot_tile_8_4_0, dot_tile_8_1_0},
+#define DOT_MANY (DOT_BATCH > 2 ? 6 : 2)
+
+/* Tiles of two rows read each byte for more vectors at once; those of four take fewer loads a product. */
+static const dot_shape dot_few_shapes[] = {
+    {1, 1, DOT_MANY, dot_tile_1, dot_tile_1},
+    {2, 1, DOT_MANY, dot_tile_2_1_0, dot_tile_2_1_0},
+    {4, 1, DOT_BATCH, dot_tile_4_1_0, dot_tile_4_1_0},
+    {8, 2, DOT_BATCH, dot_tile_8_2_0, dot_tile_8_1_0},
 };
 
+#if DOT_BATCH > 2
+static const dot_shape dot_many_shapes[] = {
+    {1, 1, DOT_MANY, dot_tile_1, dot_tile_1},
+    {2, 1, DOT_MANY, dot_tile_2_1_0, dot_tile_2_1_0},
+    {4, 2, DOT_MANY, dot_tile_4_2_0, dot_tile_4_1_0},
+    {8, 4, DOT_MANY, dot_tile_8_4_0, dot_tile_8_1_0},
+};
+#else
+#define dot_many_shapes dot_few_shapes
+#endif
+
+/* One byte row at a time is a stream through memory; of one bit two, for the loads of x. */
 static const dot_shape dot_single_shapes[] = {
 #if DOT_ACCS == 16
-    {1, 2, dot_single_1_2, dot_single_1_1},
-    {2, 4, dot_single_2_4, dot_single_2_1},
+    {1, 2, 1, dot_single_1_2, dot_single_1_1},
 #else
-    {1, 1, dot_single_1_1, dot_single_1_1},
-    {2, 2, dot_single_2_2, dot_single_2_1},
+    {1, 1, 1, dot_single_1_1, dot_single_1_1},
 #endif
-    {4, 1, dot_single_4_1, dot_single_4_1},
-    {8, 1, dot_single_8_1, dot_single_8_1},
+    {2, 1, 1, dot_tile_2_1_0, dot_tile_2_1_0},
+    {4, 1, 1, dot_tile_4_1_0, dot_tile_4_1_0},
+    {8, 1, 1, dot_tile_8_1_0, dot_tile_8_1_0},
 };
+
+/* Eight bits, up to four x: one row at a time. */
+static const dot_shape dot_stream_shape = {8, 1, DOT_BATCH, dot_tile_8_1_0, dot_tile_8_1_0};
 
 static const dot_shape *dot_shape_of(const dot_shape *shapes, unsigned f)
 {
@@ -354,7 +373,7 @@ typedef void (*dot_unit_fn)(const dot_unit *unit, size_t n, const int8_t *x, siz
 #define DOT_UNIT_RUN(k, rows, bytes, batch)                                                                  \
     dot_unit_run((dot_joint){k, rows, bytes, batch}, unit, n, x, ldx, fetch, out)
 
-#if DOT_BATCH >= 6
+#if DOT_BATCH > 2
 #define DOT_UNIT_LARGE(k, rows, bytes)                                                                       \
     if (batch == 3)                                                                                          \
         DOT_UNIT_RUN(k, rows, bytes, 3);                                                                     \
@@ -428,15 +447,15 @@ typedef struct dot_task {
     uint8_t *codes;
 } dot_task;
 
-/* Rows of x taken at once: by tiles of one field, and by units of several fields. */
-static unsigned dot_next_batch(size_t left)
+/* Rows of x taken at once, `most` of a tile: 8 or 6, 4, 2, 1; and by units of several fields. */
+static unsigned dot_next_batch(size_t left, unsigned most)
 {
-    return DOT_BATCH >= 6 && left >= 6 ? 6 : DOT_BATCH >= 6 && left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    return left >= most ? most : left >= 4 && most > 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
 static unsigned dot_next_joint(size_t left)
 {
-    return DOT_BATCH < 6 || left == 1 ? 1 : left == 2 || left == 4 ? 2 : 3;
+    return DOT_BATCH <= 2 || left == 1 ? 1 : left == 2 || left == 4 ? 2 : 3;
 }
 
 /* What the b-th batch of a block fetches of the next block, of tiles of `rows` byte rows: shares of it, so
@@ -455,27 +474,33 @@ static dot_fetch dot_share(size_t b, size_t n_batches, unsigned rows, size_t ahe
 static void dot_all_batches(const dot_task *t, const dot_shape *shape, const uint8_t *w, size_t stride,
                             size_t rows, size_t ahead, dot_out out)
 {
-    size_t b, i, n_batches = (t->m + DOT_BATCH - 1) / DOT_BATCH;
+    size_t b, i, n_batches = (t->m + shape->batch - 1) / shape->batch;
     unsigned batch;
 
     out.ldy = t->ldy;
     out.is_added = t->is_added;
     for (b = 0, i = 0; b < t->m; b += batch, i++) {
-        batch = dot_next_batch(t->m - b);
+        batch = dot_next_batch(t->m - b, shape->batch);
         dot_field(shape, w, stride, rows, t->n, t->x + b * t->ldx, t->ldx, batch,
                   dot_share(i, n_batches, shape->bytes, ahead), out);
         out.y += batch * t->ldy;
     }
 }
 
-/* Byte rows of a block: all for one x, else what the second cache holds, fetched a block ahead. */
+/* Byte rows of a block: all where x is one batch, which makes a stream through memory; else what the second
+ * cache holds, fetched a block ahead. */
 static void dot_one_field(const dot_task *t, size_t q0, size_t q1)
 {
-    const dot_shape *shape = dot_shape_of(t->m == 1 ? dot_single_shapes : dot_batch_shapes, t->w->bits);
-    size_t stride = t->w->cols, q, rows, run = dot_units(t->w), block, ahead;
+    const dot_shape *shapes = t->m <= DOT_FEW ? dot_few_shapes : dot_many_shapes;
+    const dot_shape *shape = dot_shape_of(t->m == 1 ? dot_single_shapes : shapes, t->w->bits);
+    size_t stride = t->w->cols, q, rows, run = dot_units(t->w), block = DOT_BLOCK_ROWS,
+           ahead = block * stride;
 
-    block = t->m == 1 ? q1 - q0 : DOT_BLOCK_ROWS;
-    ahead = t->m > 1 ? block * stride : shape->bytes == 1 ? DOT_AHEAD : shape->bytes * stride;
+    if (t->m == dot_next_batch(t->m, shape->batch)) {
+        shape = t->w->bits == 8 && t->m <= 4 ? &dot_stream_shape : shape;
+        block = q1 - q0;
+        ahead = shape->bytes == 1 ? DOT_AHEAD : shape->bytes * stride;
+    }
     for (q = q0; q < q1; q += rows) {
         rows = q1 - q < block ? q1 - q : block;
         dot_all_batches(t, shape, t->w->field[0] + q * stride + t->c0, stride, rows, ahead,
@@ -544,7 +569,7 @@ static void dot_decoded(const dot_task *t, size_t q0, size_t q1)
         padded = dot_whole(units, 4);
         dot_decode(t, q, units, padded, block * t->w->cols);
         for (b = 0; b < t->m; b += batch) {
-            batch = dot_next_batch(t->m - b);
+            batch = dot_next_batch(t->m - b, DOT_MANY);
             for (s = 0; s < strips && q + s * run < t->w->rows; s++) {
                 left = t->w->rows - (q + s * run);
                 left = left < units ? left : units;

@@ -12,6 +12,8 @@
 #define DOT_AHEAD 8192u
 /* Up to so many x, making codes again for each batch takes no longer than storing them. */
 #define DOT_JOINED 16u
+/* Up to so many x, tiles have more x and fewer rows. */
+#define DOT_FEW 32u
 
 /* Blocks of products: rows of decoded codes that fill the scratch memory, columns of which a batch of x stays
  * in the first cache. */

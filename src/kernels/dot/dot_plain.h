@@ -47,7 +47,11 @@ static void dot_finish(const vecq_dot_finish *f, const int32_t *acc, size_t ldac
                         (float)(2 * acc[r] - offset - zero * f->w_sum[r]) *
                             (half * f->w_scale[r * f->w_scale_step]),
                         y + r);
-        else if (f->w_scale_step == 1)
+        else if (f->w_scale_step == 0) {
+            half = half * f->w_scale[0];
+            for (r = r0; r < r1; r++)
+                dot_put(f, r, (float)(2 * acc[r] - offset) * half, y + r);
+        } else if (f->w_scale_step == 1)
             for (r = r0; r < r1; r++)
                 dot_put(f, r, (float)(2 * acc[r] - offset) * (half * f->w_scale[r]), y + r);
         else

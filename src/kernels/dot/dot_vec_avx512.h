@@ -10,7 +10,7 @@
 #define DOT_BYTES    64
 #define DOT_ACCS     16
 #define DOT_ACCS_MAX 24
-#define DOT_BATCH    6
+#define DOT_BATCH    8
 #define DOT_VEC      static inline __attribute__((always_inline))
 
 typedef __m512i dot_vec;
