@@ -2,9 +2,9 @@
 /*
  * Runs a model as a program, for test_programs.py:
  *
- *     run_model [--backend NAME] [--threads N] [--repeat N] [--simplify 1] MODEL OUT [NAME=TYPE:DIMS:FILE]...
- *     run_model --backends
- *     run_model --operators       a line "NAME VERSION [static]" for each that is run (static: only folded)
+ *     run_model [--backend NAME] [--threads N] [--repeat N] [--simplify 1] [--packed 1] MODEL OUT
+ * [NAME=TYPE:DIMS:FILE]... run_model --backends run_model --operators       a line "NAME VERSION [static]"
+ * for each that is run (static: only folded)
  *
  * An input is raw little-endian elements of an ONNX type number, "1:2x3:x.bin". Output i goes to the file
  * OUT.i; a line "i TYPE DIMS NAME" on standard output says what it is, "time SECONDS" the fastest of the
@@ -28,7 +28,7 @@
 
 typedef struct run_options {
     const char *backend, *model, *out;
-    unsigned threads, repeat, simplify;
+    unsigned threads, repeat, simplify, packed;
     char **inputs; /* "NAME=TYPE:DIMS:FILE" */
     size_t n_inputs;
 } run_options;
@@ -60,6 +60,8 @@ static int parse_arguments(int argc, char **argv, run_options *o)
             o->repeat = (unsigned)strtoul(argv[i + 1], NULL, 10);
         else if (strcmp(argv[i], "--simplify") == 0)
             o->simplify = (unsigned)strtoul(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--packed") == 0)
+            o->packed = (unsigned)strtoul(argv[i + 1], NULL, 10);
         else
             return 0;
     if (i + 2 > argc)
@@ -169,7 +171,8 @@ static vecq_status write_output(const run_state *s, const char *out, size_t i, v
 
 static vecq_status work(run_state *s, const run_options *o, vecq_error *err)
 {
-    vecq_lower_options lower = {.is_frozen = o->simplify != 0};
+    vecq_lower_options lower = {.is_frozen = o->simplify != 0 || o->packed != 0,
+                                .keep_packed = o->packed != 0};
     const vecq_graph *graph;
     size_t i;
 

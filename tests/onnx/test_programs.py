@@ -7,10 +7,12 @@ Each model runs with random inputs as it is declared; models with one input also
 be those of three runs of onnxruntime, whether the model declares a batch of one or any. Simplified programs must give
 the same. What cannot be run must be
 known here, with the words of its message: a model that is not listed fails the test, and so does one that no longer
-needs to be.
+needs to be. Where test data fit a model, it runs with a real image too. Then its packed forms of PACKED bits (written by
+the command) run, weights kept packed and the program simplified.
 """
 import argparse
 import csv
+import gzip
 import os
 import subprocess
 import sys
@@ -31,6 +33,7 @@ TOLERANCES = {
     "image/candy.onnx": 5e-4,  # normalizes images that are nearly constant: sums in double, Winograd convolutions
     "imagenet/SqueezeNet_fp16.onnx": 2e-3,  # the runtime computes in float16
 }
+PACKED_TOLERANCES = {}
 # end of the name: words of the refusal, as declared, and with a batch of three
 REFUSED = {}
 REFUSED_BATCH = {
@@ -40,6 +43,7 @@ REFUSED_BATCH = {
 # end of the name: factor and offset of the random inputs, where they must look like what the model was made for
 INPUTS = {"image/candy.onnx": (60, 128)}
 BATCH = 3
+PACKED = (4, 1)
 SLOW = 300  # milliseconds of one image above which a backend is not asked for a batch
 TYPE = {np.dtype(t): n for n, t in common.NUMPY_TYPE.items()}
 
@@ -56,7 +60,7 @@ def backends():
     return subprocess.run([RUN, "--backends"], capture_output=True, text=True, check=True).stdout.split()
 
 
-def run_program(path, feeds, backend, folder, repeat=1, simplify=0):
+def run_program(path, feeds, backend, folder, repeat=1, simplify=0, packed=0):
     """Outputs in the order of the model, and the seconds of a run."""
     arguments = []
     for i, (name, value) in enumerate(feeds.items()):
@@ -66,7 +70,7 @@ def run_program(path, feeds, backend, folder, repeat=1, simplify=0):
         np.ascontiguousarray(value).tofile(file)
         arguments.append(f"{name}={TYPE[value.dtype]}:{'x'.join(map(str, value.shape))}:{file}")
     done = subprocess.run([RUN, "--backend", backend, "--repeat", str(repeat), "--simplify",
-                           str(simplify), path, os.path.join(folder, "out"),
+                           str(simplify), "--packed", str(packed), path, os.path.join(folder, "out"),
                            *arguments], capture_output=True, text=True)
     if done.returncode != 0 and done.stderr.count("\n") == 1 and done.returncode in (1, 3):
         raise Refused(done.stderr.strip())
@@ -117,6 +121,36 @@ def batch_of(model, name):
     return {key: np.concatenate(rows)}, [{key: row} for row in rows]
 
 
+def real_input(shape):
+    """An image of the test data in an input's shape, or None: CIFAR-10 or MNIST, as it is from 0 to 1, minus a half."""
+    if shape[1:] in ([3, 32, 32], [32, 32, 3]) and os.path.isdir(os.path.join(common.DATA, "data", "cifar10")):
+        import test_accuracy
+        image = test_accuracy.test_set(1)[0] / 4
+        return image if shape[1] == 3 else image.transpose(0, 2, 3, 1)
+    file = os.path.join(common.DATA, "data", "mnist", "t10k-images-idx3-ubyte.gz")
+    if shape[1:] in ([1, 28, 28], [784, 1], [784]) and os.path.exists(file):
+        with gzip.open(file) as images:
+            pixels = np.frombuffer(images.read(16 + 784), np.uint8, offset=16)
+        return (pixels.astype(np.float32) / 255 - 0.5).reshape(1, *shape[1:])
+    return None
+
+
+def check_packed(row, name, path, feeds):
+    """Files of a few bits against the runtime on the same file; every backend, weights kept packed."""
+    for bits in PACKED:
+        with tempfile.TemporaryDirectory() as folder:
+            packed = os.path.join(folder, "packed.onnx")
+            common.vecq("quantize", path, "-q", "-b", bits, "-o", packed)
+            want = common.session(packed).run(None, feeds)
+            for backend in backends():
+                have, seconds = run_program(packed, feeds, backend, folder, simplify=1, packed=1)
+                worst = difference(have, want)
+                row[f"{bits} bits {backend}"] = f"{worst:.1e}"
+                row[f"{bits} bits {backend} ms"] = f"{1000 * seconds:.1f}"
+                limit = known(PACKED_TOLERANCES, name) or known(TOLERANCES, name) or TOLERANCE
+                assert worst <= limit, f"{bits} bits, {backend}: outputs differ by {worst:.2e} of the largest"
+
+
 def check(row, name, feeds, want, path, words, column):
     for backend in backends():
         if column and float(row.get(f"{backend} ms", 0)) > SLOW:
@@ -152,6 +186,13 @@ def check_model(name, path, row):
     check(row, name, feeds, session.run(None, feeds), path, known(REFUSED, name), "")
     if known(REFUSED, name) is not None:
         return
+    if len(feeds) == 1:
+        (key, value), = feeds.items()
+        image = real_input(list(value.shape))
+        if image is not None:
+            feeds = {key: np.ascontiguousarray(image, dtype=value.dtype)}
+            check(row, name, feeds, session.run(None, feeds), path, None, "real ")
+    check_packed(row, name, path, feeds)
     batch = batch_of(model, name)
     if batch is None:
         return
@@ -169,7 +210,7 @@ def main():
     parser.add_argument("--csv")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
-    common.need("data")
+    common.need("data", "command")
     if not os.access(RUN, os.X_OK):
         print("skipped: VECQ_RUN_MODEL is not the program run_model")
         sys.exit(common.SKIP)
