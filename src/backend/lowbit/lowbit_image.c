@@ -136,7 +136,8 @@ static vecq_status plan_pool(vecq_lowbit *e, vecq_planner *planner, const vecq_o
     vecq_slot from, to;
     pool *p;
 
-    if (((const vecq_pool_params *)op->params)->spatial > 2 || op->n_outputs != 1)
+    if (((const vecq_pool_params *)op->params)->spatial > 2 ||
+        (op->n_outputs > 1 && (op->outputs[1]->n_uses > 0 || op->outputs[1]->is_output)))
         return VECQ_OK;
     *taken = 1;
     VECQ_TRY(vecq_lowbit_floats(e, op->outputs[0], &floats, err));
