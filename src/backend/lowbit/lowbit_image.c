@@ -3,118 +3,56 @@
  * What stands between layers, on images that lie channels last: pooling, and ops that do the same to every
  * element, for which the plain backend's functions run over the memory as it is.
  */
-#include <math.h>
-#include <string.h>
-
 #include "backend/lowbit/lowbit_private.h"
 #include "backend/ref/ref.h"
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "kernels/nhwc/nhwc.h"
 
 /* ---- pooling ---- */
 
 typedef struct pool {
-    vecq_pool_params params; /* two spatial axes, whatever the op has */
-    vecq_lowbit_layout in, out;
-    int is_max, is_plain_out;
+    vecq_nhwc_pool shape;
+    int is_max;
     unsigned threads;
     const float *x;
     float *y;
 } pool;
 
-static void pool_params(const vecq_op *op, vecq_pool_params *to)
+static void pool_shape(const vecq_op *op, vecq_nhwc_pool *to)
 {
-    const vecq_pool_params *from = op->params;
-    unsigned i, lead = 2 - from->spatial;
+    const vecq_pool_params *p = op->params;
+    unsigned w = p->spatial - 1; /* place of the width */
+    vecq_lowbit_layout in, out;
 
-    *to = *from;
-    for (i = 0; i < 2; i++) {
-        int given = i >= lead;
-
-        to->kernel[i] = given ? from->kernel[i - lead] : 1;
-        to->stride[i] = given ? from->stride[i - lead] : 1;
-        to->dilation[i] = given ? from->dilation[i - lead] : 1;
-        to->pad_begin[i] = given ? from->pad_begin[i - lead] : 0;
-        to->pad_end[i] = given ? from->pad_end[i - lead] : 0;
+    vecq_lowbit_view(op->inputs[0], 0, &in);
+    vecq_lowbit_view(op->outputs[0], 0, &out);
+    *to = (vecq_nhwc_pool){.n = in.n, .h = in.h, .w = in.w, .c = in.c, .oh = out.h, .ow = out.w};
+    to->kh = to->stride_h = to->dilation_h = 1;
+    to->kw = (size_t)p->kernel[w];
+    to->stride_w = (size_t)p->stride[w];
+    to->dilation_w = (size_t)p->dilation[w];
+    to->left = (size_t)p->pad_begin[w];
+    to->right = (size_t)p->pad_end[w];
+    if (p->spatial == 2) {
+        to->kh = (size_t)p->kernel[0];
+        to->stride_h = (size_t)p->stride[0];
+        to->dilation_h = (size_t)p->dilation[0];
+        to->top = (size_t)p->pad_begin[0];
+        to->bottom = (size_t)p->pad_end[0];
     }
-}
-
-static void pool_max(const float *x, size_t n, float *y)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        y[i] = x[i] > y[i] || x[i] != x[i] ? x[i] : y[i];
-}
-
-static void pool_sum(const float *x, size_t n, float *y)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        y[i] += x[i];
-}
-
-/* Elements of a window along an axis that lie in the input, or (padding counts) in the padded one. */
-static int64_t window_count(const pool *p, unsigned axis, int64_t at, int64_t size, int with_padding)
-{
-    int64_t i, n = 0, end = with_padding ? size + p->params.pad_end[axis] : size;
-    int64_t begin = with_padding ? -p->params.pad_begin[axis] : 0;
-
-    for (i = 0; i < p->params.kernel[axis]; i++) {
-        int64_t place = at + i * p->params.dilation[axis];
-
-        n += place >= begin && place < end;
-    }
-    return n;
-}
-
-static void pool_pixel(const pool *p, size_t image, int64_t top, int64_t left, float *y)
-{
-    const vecq_pool_params *q = &p->params;
-    size_t c = p->in.c, i;
-    int64_t a, b;
-
-    for (i = 0; i < c; i++)
-        y[i] = p->is_max ? -INFINITY : 0.0f;
-    for (a = 0; a < q->kernel[0]; a++)
-        for (b = 0; b < q->kernel[1]; b++) {
-            int64_t row = top + a * q->dilation[0], col = left + b * q->dilation[1];
-            const float *x;
-
-            if (row < 0 || col < 0 || row >= (int64_t)p->in.h || col >= (int64_t)p->in.w)
-                continue;
-            x = p->x + ((image * p->in.h + (size_t)row) * p->in.w + (size_t)col) * c;
-            if (p->is_max)
-                pool_max(x, c, y);
-            else
-                pool_sum(x, c, y);
-        }
-    if (!p->is_max) {
-        float n = (float)(window_count(p, 0, top, (int64_t)p->in.h, q->include_pad) *
-                          window_count(p, 1, left, (int64_t)p->in.w, q->include_pad));
-
-        for (i = 0; i < c; i++)
-            y[i] = y[i] / n;
-    }
+    to->count_padding = p->include_pad;
 }
 
 static vecq_status pool_rows(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
 {
+    const vecq_nhwc_kernels *kernels = vecq_nhwc_kernels_active();
     const pool *p = context;
-    size_t w;
 
     (void)thread;
     (void)err;
-    for (; begin < end; begin++) {
-        size_t image = begin / p->out.h, row = begin % p->out.h;
-
-        for (w = 0; w < p->out.w; w++)
-            pool_pixel(p, image, (int64_t)row * p->params.stride[0] - p->params.pad_begin[0],
-                       (int64_t)w * p->params.stride[1] - p->params.pad_begin[1],
-                       p->y + (begin * p->out.w + w) * p->in.c);
-    }
+    (p->is_max ? kernels->max_floats : kernels->average_floats)(&p->shape, p->x, begin, end, p->y);
     return VECQ_OK;
 }
 
@@ -126,7 +64,7 @@ static vecq_status pool_run(void *state, const void *const *reads, void *const *
     (void)run;
     p->x = reads[0];
     p->y = writes[0];
-    return vecq_parallel_for(p->out.n * p->out.h, 1, p->threads, pool_rows, p, err);
+    return vecq_parallel_for(p->shape.n * p->shape.oh, 1, p->threads, pool_rows, p, err);
 }
 
 static vecq_status plan_pool(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op,
@@ -147,9 +85,7 @@ static vecq_status plan_pool(vecq_lowbit *e, vecq_planner *planner, const vecq_o
     p = vecq_calloc(1, sizeof *p);
     if (p == NULL)
         return vecq_error_memory(err, sizeof *p);
-    pool_params(op, &p->params);
-    vecq_lowbit_view(op->inputs[0], 0, &p->in);
-    vecq_lowbit_view(op->outputs[0], 0, &p->out);
+    pool_shape(op, &p->shape);
     p->is_max = op->kind == VECQ_OP_MAX_POOL;
     p->threads = e->threads;
     return vecq_planner_step(planner, op, &vecq_backend_lowbit, "channels last", pool_run, p, vecq_free,

@@ -3,15 +3,15 @@
  * Layouts of values and the ways between them. Work is cut into rows of images: (image, row) pairs, for rows
  * of matrices into stretches of them.
  */
-#include <math.h>
 #include <string.h>
 
 #include "backend/lowbit/lowbit_private.h"
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "kernels/nhwc/nhwc.h"
 
-#define TILE 16u
+#define GRAIN 8192u /* elements that are worth another thread */
 
 int vecq_lowbit_view(const vecq_var *var, int is_rows, vecq_lowbit_layout *out)
 {
@@ -111,73 +111,44 @@ typedef struct move {
     unsigned threads;
 } move;
 
-/* floats [pixels][channels] in tiles, whatever lies closer together on either side */
+static vecq_nhwc_grid grid_of(const vecq_lowbit_layout *l)
+{
+    vecq_nhwc_grid grid = {l->scale, l->zero, l->low, l->high};
+
+    return grid;
+}
+
+/* One row of pixels; on each side channels last or first. */
 static void move_floats(const move *m, const float *src, place from, float *dst, place to)
 {
-    size_t p, c, i, k;
+    const vecq_nhwc_kernels *kernels = vecq_nhwc_kernels_active();
 
-    for (p = 0; p < m->shape.w; p += TILE)
-        for (c = 0; c < m->shape.c; c += TILE) {
-            size_t np = m->shape.w - p < TILE ? m->shape.w - p : TILE;
-            size_t nc = m->shape.c - c < TILE ? m->shape.c - c : TILE;
-
-            if (to.channel == 1)
-                for (i = p; i < p + np; i++)
-                    for (k = c; k < c + nc; k++)
-                        dst[i * to.pixel + k] = src[i * from.pixel + k * from.channel];
-            else
-                for (k = c; k < c + nc; k++)
-                    for (i = p; i < p + np; i++)
-                        dst[i * to.pixel + k * to.channel] = src[i * from.pixel + k * from.channel];
-        }
+    if (to.channel == 1)
+        kernels->transpose(src, m->shape.c, m->shape.w, from.channel, dst, to.pixel);
+    else
+        kernels->transpose(src, m->shape.w, m->shape.c, from.pixel, dst, to.channel);
 }
 
-/* ONNX QuantizeLinear: clip(rint(x / scale) + zero); NaN becomes the zero point's byte. */
-static inline uint8_t to_byte(float x, float scale, float zero, float low, float high)
+static void quantize(const move *m, const float *src, place from, uint8_t *dst)
 {
-    float q = rintf(x / scale) + zero;
+    const vecq_nhwc_kernels *kernels = vecq_nhwc_kernels_active();
+    vecq_nhwc_grid grid = grid_of(m->to);
 
-    q = q > low ? q : low;
-    q = q < high ? q : high;
-    return (uint8_t)q;
+    if (from.channel == 1)
+        kernels->quantize(src, m->shape.w * m->shape.c, &grid, dst);
+    else
+        kernels->transpose_quantize(src, m->shape.c, m->shape.w, from.channel, &grid, dst, m->shape.c);
 }
 
-static void quantize_run(const float *src, size_t n, const vecq_lowbit_layout *l, uint8_t *dst)
+static void dequantize(const move *m, const uint8_t *src, float *dst, place to)
 {
-    float scale = l->scale, zero = (float)l->zero, low = (float)l->low, high = (float)l->high;
-    size_t i;
+    const vecq_nhwc_kernels *kernels = vecq_nhwc_kernels_active();
 
-    for (i = 0; i < n; i++)
-        dst[i] = to_byte(src[i], scale, zero, low, high);
-}
-
-/* Channels first to bytes, channels last: a tile of floats is turned around first. */
-static void quantize_turned(const move *m, const float *src, place from, uint8_t *dst)
-{
-    float tile[TILE][TILE];
-    size_t p, c, i, k;
-
-    for (c = 0; c < m->shape.c; c += TILE)
-        for (p = 0; p < m->shape.w; p += TILE) {
-            size_t np = m->shape.w - p < TILE ? m->shape.w - p : TILE;
-            size_t nc = m->shape.c - c < TILE ? m->shape.c - c : TILE;
-
-            for (k = 0; k < nc; k++)
-                for (i = 0; i < np; i++)
-                    tile[i][k] = src[(p + i) * from.pixel + (c + k) * from.channel];
-            for (i = 0; i < np; i++)
-                quantize_run(tile[i], nc, m->to, dst + (p + i) * m->shape.c + c);
-        }
-}
-
-static void dequantize(const move *m, const uint8_t *src, place from, float *dst, place to)
-{
-    size_t p, c;
-
-    for (p = 0; p < m->shape.w; p++)
-        for (c = 0; c < m->shape.c; c++)
-            dst[p * to.pixel + c * to.channel] =
-                (float)(src[p * from.pixel + c * from.channel] - m->from->zero) * m->from->scale;
+    if (to.channel == 1)
+        kernels->dequantize(src, m->shape.w * m->shape.c, m->from->scale, m->from->zero, dst);
+    else
+        kernels->transpose_dequantize(src, m->shape.w, m->shape.c, m->shape.c, m->from->scale, m->from->zero,
+                                      dst, to.channel);
 }
 
 static int is_bytes(const vecq_lowbit_layout *layout)
@@ -217,11 +188,9 @@ static vecq_status move_rows(void *context, size_t begin, size_t end, unsigned t
         if (is_bytes(m->from) && is_bytes(m->to))
             memcpy((uint8_t *)m->dst + b, (const uint8_t *)m->src + a, m->shape.w * m->shape.c);
         else if (is_bytes(m->from))
-            dequantize(m, (const uint8_t *)m->src + a, from, (float *)m->dst + b, to);
-        else if (is_bytes(m->to) && from.channel == 1)
-            quantize_run((const float *)m->src + a, m->shape.w * m->shape.c, m->to, (uint8_t *)m->dst + b);
+            dequantize(m, (const uint8_t *)m->src + a, (float *)m->dst + b, to);
         else if (is_bytes(m->to))
-            quantize_turned(m, (const float *)m->src + a, from, (uint8_t *)m->dst + b);
+            quantize(m, (const float *)m->src + a, from, (uint8_t *)m->dst + b);
         else
             move_floats(m, (const float *)m->src + a, from, (float *)m->dst + b, to);
     }
@@ -236,7 +205,8 @@ static vecq_status move_run(void *state, const void *const *reads, void *const *
     (void)run;
     m->src = reads[0];
     m->dst = writes[0];
-    return vecq_parallel_for(m->shape.n * m->shape.h, 1, m->threads, move_rows, m, err);
+    return vecq_parallel_for(m->shape.n * m->shape.h, GRAIN / (m->shape.w * m->shape.c + 1) + 1, m->threads,
+                             move_rows, m, err);
 }
 
 static vecq_status add_move(const vecq_lowbit *e, vecq_planner *planner, const vecq_op *op,
