@@ -149,6 +149,37 @@ static int is_layer(const vecq_op *op, vecq_lowbit_memo *memo)
            vecq_igemm_fits(&memo->shape, memo->weight.layout->bits);
 }
 
+/*
+ * Whether a matrix product of few rows is done on the fields as they lie in the file. Such a product is
+ * limited by how fast weights are read, and they are smallest there; small weights lie in the cache whatever
+ * their form. Every row of x costs a pass over the codes, so with more of them decoded weights win: bytes
+ * for bytes, floats unless those had to be made in every run.
+ */
+#define PRODUCT_ROWS        4u
+#define PRODUCT_ROWS_MEMORY 6u /* a decode costs about as much as so many rows */
+#define PRODUCT_WEIGHTS     (256u << 10)
+
+static int is_product(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo *memo)
+{
+    const vecq_packed_layout *p;
+    int turned;
+
+    if ((op->kind != VECQ_OP_GEMM && op->kind != VECQ_OP_MATMUL) || op->inputs[0]->dtype != VECQ_DT_FLOAT ||
+        !bias_fits(op->n_inputs > 2 ? op->inputs[2] : NULL) || !product_shape(op, &memo->shape))
+        return 0;
+    turned = op->params == NULL || !((const vecq_matmul_params *)op->params)->trans_b;
+    if (!vecq_lowbit_matrix(op->inputs[1], turned, memo->shape.oc, &memo->weight))
+        return 0;
+    p = memo->weight.layout;
+    if (p->group > 0 || p->strips.rows != memo->weight.rows || /* folded */
+        (p->n_slices != 1 && p->n_slices % memo->weight.rows != 0) ||
+        (p->n_slices > memo->weight.rows && memo->is_layer) || memo->weight.cols > 32768)
+        return 0;
+    if (e->prefer_memory)
+        return memo->shape.w <= PRODUCT_ROWS_MEMORY;
+    return memo->shape.w <= PRODUCT_ROWS && p->count >= PRODUCT_WEIGHTS;
+}
+
 /* ---- layouts of bytes ---- */
 
 static float pair_scale(const vecq_op *pair)
@@ -222,8 +253,10 @@ vecq_status vecq_lowbit_choose(vecq_lowbit *e, vecq_error *err)
     if (e->memos == NULL)
         return vecq_error_memory(err, e->program->n_ops * sizeof *e->memos);
     VECQ_TRY(find_readers(e, err));
-    for (i = 0; i < e->program->n_ops; i++)
+    for (i = 0; i < e->program->n_ops; i++) {
         e->memos[i].is_layer = is_layer(e->program->ops[i], &e->memos[i]);
+        e->memos[i].is_product = is_product(e, e->program->ops[i], &e->memos[i]);
+    }
     for (i = 0; i < e->program->n_ops; i++)
         if (e->program->ops[i]->kind == VECQ_OP_QUANTIZE_PAIR)
             VECQ_TRY(choose_pair(e, e->program->ops[i], err));

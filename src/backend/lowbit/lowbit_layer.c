@@ -288,9 +288,11 @@ vecq_status vecq_lowbit_plan_layer(vecq_lowbit *e, vecq_planner *planner, const 
     char detail[64];
     layer *l;
 
-    if (!memo->is_layer)
+    if (!memo->is_layer && !memo->is_product)
         return VECQ_OK;
     *taken = 1;
+    if (memo->is_product)
+        return vecq_lowbit_plan_product(e, planner, op, err);
     l = vecq_calloc(1, sizeof *l);
     if (l == NULL)
         return vecq_error_memory(err, sizeof *l);

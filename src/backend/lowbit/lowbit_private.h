@@ -37,8 +37,9 @@ typedef struct vecq_lowbit_weight {
 
 /* What has been found out about an op. */
 typedef struct vecq_lowbit_memo {
-    int is_layer; /* done here, on bytes */
-    int is_done;  /* a QuantizePair whose bytes the layer before it writes */
+    int is_layer;   /* done here, on bytes */
+    int is_product; /* done here, on the fields as they are: on bytes if is_layer, else on floats */
+    int is_done;    /* a QuantizePair whose bytes the layer before it writes */
     vecq_lowbit_weight weight;
     vecq_igemm_shape shape;
     const vecq_lowbit_layout *bytes; /* QuantizePair: the layout it is kept in; NULL: it is not ours */
@@ -93,6 +94,9 @@ vecq_status vecq_lowbit_plan_pair(vecq_lowbit *e, vecq_planner *planner, const v
 
 vecq_status vecq_lowbit_plan_layer(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                    vecq_error *err);
+/* Of few rows, on the fields as they are (memo->is_product). */
+vecq_status vecq_lowbit_plan_product(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op,
+                                     vecq_error *err);
 /* Pooling and elementwise ops on images that lie channels last. */
 vecq_status vecq_lowbit_plan_image(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                    vecq_error *err);

@@ -210,6 +210,30 @@ static void test_other_readers(void **state)
     lowbit_end(&p);
 }
 
+/* Products of few rows work on the fields as they are. */
+static void test_products(void **state)
+{
+    const vecq_backend *only[] = {&vecq_backend_lowbit};
+    vecq_exec_options options = {.backends = only, .n_backends = 1, .threads = 1, .prefer_memory = 1};
+    vecq_error err = VECQ_ERROR_INIT;
+    size_t i, k, n;
+
+    (void)state;
+    for (i = 0; i < n_lowbit_cases; i++) {
+        const lowbit_case *c = &lowbit_cases[i];
+        lowbit_program p;
+        vecq_exec *exec;
+
+        lowbit_build(c, 4, c->rows, &p);
+        assert_ok(vecq_exec_create(&p.program, &options, &exec, &err), &err);
+        for (k = n = 0; k < vecq_exec_steps(exec); k++)
+            n += strstr(vecq_exec_step(exec, k).detail, "as in the file") != NULL;
+        assert_int_equal(n, c->kind != VECQ_OP_CONV); /* none of these is folded */
+        vecq_exec_destroy(exec);
+        lowbit_end(&p);
+    }
+}
+
 /* With nothing resident but the codes: the block of memory has no room for all weights. */
 static void test_memory(void **state)
 {
@@ -238,8 +262,8 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),         cmocka_unit_test(test_bytes),  cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_other_readers), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_cases),         cmocka_unit_test(test_bytes),    cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_other_readers), cmocka_unit_test(test_products), cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

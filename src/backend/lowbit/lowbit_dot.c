@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Matrix products of few rows straight on the fields of the file (kernels/dot): nothing is prepacked, weights
+ * are read once. With float activations, or with the bytes of a QuantizePair.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "backend/lowbit/lowbit_private.h"
+#include "backend/ref/ref.h"
+#include "base/alloc.h"
+#include "base/status.h"
+#include "base/threads.h"
+#include "graph/post.h"
+#include "kernels/dot/dot.h"
+
+typedef struct product {
+    const vecq_dot_kernels *kernels;
+    vecq_dot_weight weight;
+    vecq_dot_finish finish;
+    const vecq_post *post;
+    unsigned threads;
+    size_t m, units, grain;
+    size_t groups, group; /* scales along a row, and columns of each */
+    size_t ldx;           /* floats arranged, or bytes, of a row of x */
+    float *bias, *x_scale;
+    int32_t *w_sum, *x_zero, *x_sum;
+    const float *scales;
+    int is_bytes;
+    int residual; /* place in reads; -1: none */
+    /* during a run */
+    const float *add;
+    float *x, *y;
+    int8_t *bytes;
+    int32_t *acc;
+    uint8_t *scratch;
+} product;
+
+static void product_destroy(void *state)
+{
+    product *p = state;
+
+    vecq_free(p->bias);
+    vecq_free(p->x_scale);
+    vecq_free(p->w_sum);
+    vecq_free(p->x_zero);
+    vecq_free(p->x_sum);
+    vecq_free(p);
+}
+
+/* ---- running ---- */
+
+/* The rows of units [begin, end): strip by strip. */
+static void finish_rows(const product *p, vecq_dot_finish *f, size_t begin, size_t end)
+{
+    size_t strips = vecq_dot_unit_rows(p->weight.bits), s, rows = p->weight.rows;
+
+    for (s = 0; s < strips; s++) {
+        size_t r0 = s * p->units + begin, r1 = s * p->units + end;
+
+        r1 = r1 < rows ? r1 : rows;
+        if (r0 >= r1)
+            continue;
+        if (p->is_bytes)
+            p->kernels->finish(f, p->acc, rows, p->m, r0, r1, p->y, rows);
+        else
+            p->kernels->scale(f, (const float *)(const void *)p->acc, rows, p->m, r0, r1, p->y, rows);
+    }
+}
+
+static void post_rows(const product *p, size_t begin, size_t end)
+{
+    size_t strips = vecq_dot_unit_rows(p->weight.bits), s, i, rows = p->weight.rows;
+
+    for (s = 0; p->post != NULL && s < strips; s++) {
+        size_t r0 = s * p->units + begin, r1 = s * p->units + end;
+
+        r1 = r1 < rows ? r1 : rows;
+        for (i = 0; r0 < r1 && i < p->m; i++)
+            vecq_ref_post_f32(p->post, p->y + i * rows + r0, p->add != NULL ? p->add + i * rows + r0 : NULL,
+                              r1 - r0);
+    }
+}
+
+static size_t group_stride(const product *p)
+{
+    return (p->group + 63) / 64 * 64;
+}
+
+static vecq_status product_range(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
+{
+    const product *p = context;
+    vecq_dot_finish f = p->finish;
+    size_t g;
+
+    (void)err;
+    for (g = 0; g < p->groups; g++) {
+        size_t c0 = g * p->group, c1 = c0 + p->group;
+
+        if (p->is_bytes)
+            p->kernels->products(&p->weight, begin, end, c0, c1, p->bytes + c0, p->ldx, p->m, p->acc,
+                                 p->weight.rows, p->scratch + thread * VECQ_DOT_SCRATCH);
+        else
+            p->kernels->float_products(&p->weight, begin, end, c0, c1, NULL, p->x + g * group_stride(p),
+                                       p->ldx, p->m, (float *)(void *)p->acc, p->weight.rows);
+        f.w_scale = p->scales + g;
+        f.is_added = g > 0;
+        f.bias = g == 0 ? p->finish.bias : NULL;
+        finish_rows(p, &f, begin, end);
+    }
+    post_rows(p, begin, end);
+    return VECQ_OK;
+}
+
+static void take_floats(const product *p, const float *x)
+{
+    size_t i, g;
+
+    for (i = 0; i < p->m; i++)
+        for (g = 0; g < p->groups; g++)
+            p->kernels->arrange(x + i * p->weight.cols + g * p->group, p->group,
+                                p->x + i * p->ldx + g * group_stride(p));
+}
+
+/* Bytes 0..255 as signed ones; zero points follow. */
+static void take_bytes(const product *p, const uint8_t *x)
+{
+    size_t i, c;
+
+    for (i = 0; i < p->m; i++)
+        for (c = 0; c < p->weight.cols; c++)
+            p->bytes[i * p->ldx + c] = (int8_t)(x[i * p->weight.cols + c] - 128);
+    p->kernels->sums(p->bytes, p->ldx, p->m, p->weight.cols, p->x_sum);
+}
+
+static vecq_status product_run(void *state, const void *const *reads, void *const *writes,
+                               const vecq_run *run, vecq_error *err)
+{
+    product *p = state;
+    unsigned f;
+
+    (void)run;
+    for (f = 0; f < VECQ_FIELDS_MAX; f++)
+        p->weight.field[f] = reads[f];
+    p->add = p->residual >= 0 ? reads[p->residual] : NULL;
+    p->scales = reads[VECQ_FIELDS_MAX];
+    p->y = writes[0];
+    p->acc = writes[1];
+    p->scratch = writes[3];
+    p->x = writes[2];
+    p->bytes = writes[2];
+    if (p->is_bytes)
+        take_bytes(p, reads[VECQ_FIELDS_MAX + 1]);
+    else
+        take_floats(p, reads[VECQ_FIELDS_MAX + 1]);
+    return vecq_parallel_for(p->units, p->grain, p->threads, product_range, p, err);
+}
+
+/* ---- planning ---- */
+
+/* sum_c (2u - (2^k - 1)) of each row */
+static vecq_status sum_weights(product *p, const vecq_lowbit_weight *w, vecq_error *err)
+{
+    uint8_t *codes = vecq_alloc(w->layout->count, 1);
+    size_t r, c;
+
+    p->w_sum = vecq_alloc(w->rows, sizeof *p->w_sum);
+    if (codes == NULL || p->w_sum == NULL) {
+        vecq_free(codes);
+        return vecq_error_memory(err, w->layout->count);
+    }
+    vecq_lowbit_codes(w->decode, codes);
+    for (r = 0; r < w->rows; r++) {
+        int32_t sum = 0;
+
+        for (c = 0; c < w->cols; c++)
+            sum += 2 * codes[r * w->cols + c] - ((1 << w->layout->bits) - 1);
+        p->w_sum[r] = sum;
+    }
+    vecq_free(codes);
+    return VECQ_OK;
+}
+
+static vecq_status set_bytes(product *p, const vecq_lowbit_memo *memo, vecq_error *err)
+{
+    size_t i;
+
+    p->x_scale = vecq_alloc(p->m, sizeof *p->x_scale);
+    p->x_zero = vecq_alloc(p->m, sizeof *p->x_zero);
+    p->x_sum = vecq_alloc(p->m, sizeof *p->x_sum);
+    if (p->x_scale == NULL || p->x_zero == NULL || p->x_sum == NULL)
+        return vecq_error_memory(err, p->m * sizeof *p->x_scale);
+    for (i = 0; i < p->m; i++) {
+        p->x_scale[i] = memo->input->scale;
+        p->x_zero[i] = memo->input->zero - 128;
+    }
+    p->finish.x_scale = p->x_scale;
+    p->finish.x_zero = p->x_zero;
+    p->finish.x_sum = p->x_sum;
+    VECQ_TRY(sum_weights(p, &memo->weight, err));
+    p->finish.w_sum = p->w_sum;
+    return VECQ_OK;
+}
+
+static vecq_status product_fill(const vecq_lowbit *e, const vecq_op *op, product *p, vecq_error *err)
+{
+    const vecq_lowbit_memo *memo = vecq_lowbit_memo_of(e, op);
+    const vecq_packed_layout *layout = memo->weight.layout;
+    const vecq_var *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
+    int known = 1;
+
+    p->kernels = vecq_dot_kernels_active();
+    p->threads = e->threads;
+    p->post = op->post;
+    p->weight.bits = layout->bits;
+    p->weight.rows = memo->weight.rows;
+    p->weight.cols = memo->weight.cols;
+    p->units = vecq_dot_units(&p->weight);
+    p->grain = (p->units + 4u * e->threads - 1) / (4u * e->threads);
+    p->m = memo->shape.w;
+    p->is_bytes = memo->is_layer;
+    p->groups = layout->n_slices > p->weight.rows ? layout->n_slices / p->weight.rows : 1;
+    p->group = p->weight.cols / p->groups;
+    p->ldx = p->is_bytes ? (p->weight.cols + 63) / 64 * 64 + 64 : p->groups * group_stride(p);
+    p->finish.bits = layout->bits;
+    p->finish.w_scale_step = layout->n_slices == 1 ? 0 : p->groups;
+    if (p->is_bytes)
+        VECQ_TRY(set_bytes(p, memo, err));
+    if (bias == NULL)
+        return VECQ_OK;
+    p->bias = vecq_alloc(p->weight.rows, sizeof *p->bias);
+    if (p->bias == NULL)
+        return vecq_error_memory(err, p->weight.rows * sizeof *p->bias);
+    VECQ_TRY(vecq_lowbit_vector(bias, p->weight.rows, p->bias, &known, err));
+    p->finish.bias = p->bias;
+    return known ? VECQ_OK : vecq_error_set(err, VECQ_ERR_FORMAT, "a bias that does not fit");
+}
+
+static vecq_status product_slots(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, product *p,
+                                 vecq_slot *reads, size_t *n_reads, vecq_slot *writes, vecq_error *err)
+{
+    const vecq_lowbit_memo *memo = vecq_lowbit_memo_of(e, op);
+    const vecq_op *decode = memo->weight.decode;
+    const vecq_var *residual = vecq_op_residual(op);
+    unsigned f;
+
+    for (f = 0; f < VECQ_FIELDS_MAX; f++) {
+        reads[f] = VECQ_NO_SLOT;
+        if (f < memo->weight.layout->strips.n_fields)
+            VECQ_TRY(vecq_planner_input(planner, decode->inputs[f + 1], NULL, NULL, &reads[f], err));
+    }
+    VECQ_TRY(vecq_planner_input(planner, decode->inputs[0], NULL, NULL, &reads[VECQ_FIELDS_MAX], err));
+    VECQ_TRY(vecq_planner_input(planner, op->inputs[0], &vecq_backend_lowbit,
+                                p->is_bytes ? memo->input : NULL, &reads[VECQ_FIELDS_MAX + 1], err));
+    *n_reads = VECQ_FIELDS_MAX + 2;
+    p->residual = -1;
+    if (residual != NULL) {
+        p->residual = (int)*n_reads;
+        VECQ_TRY(vecq_planner_input(planner, residual, NULL, NULL, &reads[(*n_reads)++], err));
+    }
+    VECQ_TRY(vecq_planner_output(planner, op->outputs[0], NULL, NULL, 0, &writes[0], err));
+    VECQ_TRY(vecq_planner_scratch(planner, p->m * p->weight.rows * sizeof(int32_t), &writes[1], err));
+    VECQ_TRY(vecq_planner_scratch(planner, p->m * p->ldx * sizeof(float) + 64, &writes[2], err));
+    return vecq_planner_scratch(planner, (size_t)p->threads * VECQ_DOT_SCRATCH, &writes[3], err);
+}
+
+vecq_status vecq_lowbit_plan_product(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op,
+                                     vecq_error *err)
+{
+    vecq_slot reads[VECQ_FIELDS_MAX + 3], writes[4];
+    vecq_status status;
+    size_t n_reads = 0;
+    char detail[64];
+    product *p = vecq_calloc(1, sizeof *p);
+
+    if (p == NULL)
+        return vecq_error_memory(err, sizeof *p);
+    status = product_fill(e, op, p, err);
+    if (status == VECQ_OK)
+        status = product_slots(e, planner, op, p, reads, &n_reads, writes, err);
+    if (status != VECQ_OK) {
+        product_destroy(p);
+        return status;
+    }
+    snprintf(detail, sizeof detail, "%u bits x %s, as in the file, %s", p->weight.bits,
+             p->is_bytes ? "8 bits" : "float", p->kernels->name);
+    return vecq_planner_step(planner, op, &vecq_backend_lowbit, detail, product_run, p, product_destroy,
+                             reads, n_reads, writes, 4, err);
+}
