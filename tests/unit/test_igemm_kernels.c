@@ -140,6 +140,12 @@ static const igemm_case cases[] = {
     {"1x5", 1, 3, 11, 6, 21, 1, 5, 1, 2, 1, 1, 0, 2, 0, 2, 1},
     {"5x1", 1, 11, 3, 6, 21, 5, 1, 2, 1, 1, 1, 2, 0, 2, 0, 1},
     {"whole image", 2, 4, 5, 9, 31, 4, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1},
+    {"few pixels, many channels", 1, 3, 4, 530, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+    {"few pixels, odd channels", 1, 2, 3, 103, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+    {"few pixels, short runs", 1, 3, 3, 9, 20, 7, 9, 1, 1, 1, 1, 3, 4, 3, 4, 1},
+    {"few pixels, dilation", 1, 3, 3, 150, 20, 3, 3, 1, 1, 2, 2, 2, 2, 2, 2, 1},
+    {"few pixels, dilation, long", 1, 3, 2, 601, 20, 2, 2, 1, 1, 2, 2, 1, 1, 1, 1, 1},
+    {"few pixels, groups", 1, 3, 5, 402, 36, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2},
     {"groups", 1, 7, 6, 24, 36, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3},
     {"groups, odd", 2, 5, 5, 15, 10, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 5},
     {"groups, 1x1", 1, 6, 5, 64, 200, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 2},
@@ -363,7 +369,7 @@ static void check_case(const igemm_case *c, unsigned bits, int is_extreme, size_
     }
     job.x = input_of(s, &t, job.zero);
     for (level = 0; each_level(&level, &table);) {
-        int is_packed = (int)((turn + level) % 2);
+        int is_packed = (int)((turn / 8 + turn + level) % 2);
         size_t bytes = vecq_igemm_weight_bytes(s, bits, is_packed);
         void *memory = fence_place(FENCE_WEIGHT, NULL, bytes);
         results r;
@@ -433,7 +439,7 @@ static void test_extremes(void **state)
 /* Matrix products of all sizes around tiles and panels. */
 static void test_products(void **state)
 {
-    static const size_t ks[] = {1, 3, 4, 5, 64, 129},
+    static const size_t ks[] = {1, 3, 4, 5, 64, 129, 1201},
                         ns[] = {1, 15, 16, 17, 31, 48, 63, 64, 65, 80, 113, 129};
     vecq_rng rng;
     size_t m, k, n, turn = 0;

@@ -61,7 +61,8 @@ int vecq_igemm_fits(const vecq_igemm_shape *shape, unsigned bits);
  */
 typedef struct vecq_igemm_weight {
     unsigned bits; /* of a code, 1..8 */
-    int is_packed; /* superblocks: k/8 bytes a weight; each call decodes the panels that it uses */
+    int is_packed; /* superblocks: k/8 bytes a weight; each call decodes the panels that it uses. 8 bits:
+                      never */
     const void *data;
     const int32_t *sums; /* by output channel, groups padded to 16: sum of 2u - (2^k - 1) */
 } vecq_igemm_weight;

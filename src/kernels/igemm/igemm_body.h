@@ -248,34 +248,38 @@ static void igemm_finish_tile(const vecq_igemm_output *o, const igemm_block *b, 
  */
 static void igemm_window_sums(const vecq_igemm_job *job, const igemm_plan *p, size_t group, igemm_block *b)
 {
-    size_t i, a, c, k;
+    size_t i, a, c;
 
     for (i = 0; i < b->n; i++) {
         const uint8_t *x = job->x + b->x[i] + group * p->in;
         uint32_t sum = 0;
 
         for (a = 0; a < p->outer; a++)
-            for (c = 0; c < p->inner; c++) {
-                const uint8_t *run = x + (ptrdiff_t)a * p->outer_step + (ptrdiff_t)c * p->inner_step;
-
-                for (k = 0; k < p->run; k++)
-                    sum += run[k];
-            }
+            for (c = 0; c < p->inner; c++)
+                sum +=
+                    igemm_sum_bytes(x + (ptrdiff_t)a * p->outer_step + (ptrdiff_t)c * p->inner_step, p->run);
         b->sums[i] = (int32_t)sum;
     }
 }
 
-/* Codes that pad a run are no level 0: what was decoded there is cleared. */
-static void igemm_clear_padding(const igemm_plan *p, size_t channels, int8_t *w)
+/* Codes that pad a run are no level 0: what was decoded there, in the last four rows of the run, is cleared.
+ */
+static void igemm_clear_padding(const igemm_plan *p, size_t channels, int8_t *four)
 {
-    size_t runs = p->outer * p->inner, fours = p->run_padded / 4, i, c, j;
+    size_t c, j;
 
-    if (p->run == p->run_padded)
-        return;
-    for (i = 1; i <= runs; i++)
-        for (c = 0; c < channels; c++)
-            for (j = p->run % 4; j < 4; j++)
-                w[((i * fours - 1) * channels + c) * 4 + j] = 0;
+    for (c = 0; c < channels; c++)
+        for (j = p->run % 4; j > 0 && j < 4; j++)
+            four[4 * c + j] = 0;
+}
+
+/* Of all runs in rows [0, rows). */
+static void igemm_clear_paddings(const igemm_plan *p, size_t rows, size_t channels, int8_t *w)
+{
+    size_t end;
+
+    for (end = p->run_padded; p->run % 4 != 0 && end <= rows; end += p->run_padded)
+        igemm_clear_padding(p, channels, w + (end - 4) * channels);
 }
 
 /* The levels of vectors [v, v + n) of the weight. */
@@ -289,7 +293,7 @@ static const int8_t *igemm_panel(const vecq_igemm_job *job, const igemm_plan *p,
         return (const int8_t *)w->data + v * vector_bytes;
     IGEMM_UNPACK.levels(w->data, w->bits, v * vector_bytes / VECQ_UNPACK_VECTOR,
                         n * vector_bytes / VECQ_UNPACK_VECTOR, decoded);
-    igemm_clear_padding(p, n * IGEMM_VECTOR, decoded);
+    igemm_clear_paddings(p, p->k_padded, n * IGEMM_VECTOR, decoded);
     return decoded;
 }
 
@@ -317,19 +321,14 @@ typedef struct igemm_panel_job {
     int32_t init[IGEMM_CHANNELS];
 } igemm_panel_job;
 
-/* Tile: pixels [i, i + rows) of the block by all channels of the panel, and what follows in floats. */
-static void igemm_panel_tile(const igemm_panel_job *pj, size_t i, size_t rows)
+static igemm_tile igemm_tile_of(const igemm_panel_job *pj, size_t i, int32_t *acc)
 {
     static const int32_t zeros[IGEMM_CHANNELS];
-    const vecq_igemm_job *job = pj->job;
     const igemm_plan *p = pj->plan;
-    const int is_twice = job->weight.bits == 8;
-    size_t channel = pj->vector * IGEMM_VECTOR, n = pj->n_vectors * IGEMM_VECTOR, row, j;
-    int32_t acc[IGEMM_ROWS_MAX * IGEMM_CHANNELS] __attribute__((aligned(64)));
-    igemm_tile t = {.x = job->x + pj->group * p->in,
+    igemm_tile t = {.x = pj->job->x + pj->group * p->in,
                     .pixel = pj->block->x + i,
                     .w = pj->w,
-                    .init = is_twice ? zeros : pj->init,
+                    .init = pj->job->weight.bits == 8 ? zeros : pj->init,
                     .acc = acc,
                     .outer = p->outer,
                     .inner = p->inner,
@@ -337,26 +336,137 @@ static void igemm_panel_tile(const igemm_panel_job *pj, size_t i, size_t rows)
                     .outer_step = p->outer_step,
                     .inner_step = p->inner_step};
 
-    igemm_tile_run(&t, rows, pj->n_vectors, job->weight.bits);
-    if (channel + n > p->out)
-        n = p->out - channel;
-    channel += pj->group * p->out;
-    for (row = 0; is_twice && row < rows; row++)
+    return t;
+}
+
+/* What follows the dot products of pixels [i, i + rows) of the block. */
+static void igemm_panel_finish(const igemm_panel_job *pj, size_t i, size_t rows, int32_t *acc)
+{
+    size_t channel = pj->vector * IGEMM_VECTOR, n = pj->n_vectors * IGEMM_VECTOR, row, j;
+
+    for (row = 0; pj->job->weight.bits == 8 && row < rows; row++)
         for (j = 0; j < IGEMM_CHANNELS; j++)
             acc[row * IGEMM_CHANNELS + j] =
                 (int32_t)(2u * (uint32_t)acc[row * IGEMM_CHANNELS + j] + (uint32_t)pj->init[j] +
                           (uint32_t)pj->block->sums[i + row]);
-    igemm_finish_tile(&job->out, pj->block, i, rows, acc, channel, n);
+    if (channel + n > pj->plan->out)
+        n = pj->plan->out - channel;
+    igemm_finish_tile(&pj->job->out, pj->block, i, rows, acc, channel + pj->group * pj->plan->out, n);
+}
+
+/* Tile t of a block: pixels [*begin, the result); tiles are as even as can be. */
+static size_t igemm_tile_end(const igemm_panel_job *pj, size_t t, size_t *begin)
+{
+    size_t tiles = igemm_divide_up(pj->block->n, igemm_tile_rows(pj->n_vectors));
+
+    *begin = t * pj->block->n / tiles;
+    return t < tiles ? (t + 1) * pj->block->n / tiles : 0;
 }
 
 static void igemm_panel_run(const igemm_panel_job *pj)
 {
-    size_t most = igemm_tile_rows(pj->n_vectors), tiles = igemm_divide_up(pj->block->n, most), t, i, end;
+    int32_t acc[IGEMM_ROWS_MAX * IGEMM_CHANNELS] __attribute__((aligned(64)));
+    size_t t, i, end;
 
-    for (t = 0, i = 0; t < tiles; t++, i = end) { /* tiles are as even as can be */
-        end = (t + 1) * pj->block->n / tiles;
-        igemm_panel_tile(pj, i, end - i);
+    for (t = 0; (end = igemm_tile_end(pj, t, &i)) > 0; t++) {
+        igemm_tile tile = igemm_tile_of(pj, i, acc);
+
+        igemm_tile_run(&tile, end - i, pj->n_vectors, pj->job->weight.bits);
+        igemm_panel_finish(pj, i, end - i, acc);
     }
+}
+
+/* ---- few pixels of a packed weight: decoding costs most when a panel goes through the second cache ---- */
+
+/* A piece of K: `outer` steps of whole runs, or `run` bytes of one. */
+typedef struct igemm_chunk {
+    size_t first, end; /* rows of K, padded */
+    size_t outer, run;
+    ptrdiff_t x;
+} igemm_chunk;
+
+/* The piece that begins at row k; pieces end where a run, or an outer step, does. */
+static igemm_chunk igemm_chunk_of(const igemm_plan *p, size_t k)
+{
+    size_t per_outer = p->inner * p->run_padded, a = k / per_outer, rest = k % per_outer, left;
+    igemm_chunk c = {.first = k, .outer = 1, .run = p->run_padded, .x = (ptrdiff_t)a * p->outer_step};
+
+    if (per_outer <= IGEMM_CHUNK) {
+        c.outer = IGEMM_CHUNK / per_outer < p->outer - a ? IGEMM_CHUNK / per_outer : p->outer - a;
+        c.end = k + c.outer * per_outer;
+    } else {
+        left = p->run_padded - rest;
+        c.run = left < IGEMM_CHUNK ? left : IGEMM_CHUNK;
+        c.end = k + c.run;
+        c.x += (ptrdiff_t)rest;
+    }
+    return c;
+}
+
+/* Runs longer than a piece are cut, which several runs in an outer step are not. */
+static int igemm_chunks_serve(const vecq_igemm_job *job, const igemm_plan *p, size_t pixels)
+{
+    return job->weight.is_packed && pixels <= IGEMM_FEW && p->k_padded > IGEMM_CHUNK &&
+           (p->inner == 1 || p->inner * p->run_padded <= IGEMM_CHUNK);
+}
+
+static void igemm_chunk_decode(const igemm_panel_job *pj, const igemm_chunk *c, int8_t *decoded)
+{
+    const igemm_plan *p = pj->plan;
+    const vecq_igemm_weight *w = &pj->job->weight;
+    size_t channels = pj->n_vectors * IGEMM_VECTOR, v = pj->group * p->vectors + pj->vector;
+    size_t begin = v * IGEMM_VECTOR * p->k_padded + c->first * channels, n = (c->end - c->first) * channels;
+
+    IGEMM_UNPACK.levels(w->data, w->bits, begin / VECQ_UNPACK_VECTOR, n / VECQ_UNPACK_VECTOR, decoded);
+    if (c->run == p->run_padded)
+        igemm_clear_paddings(p, c->end - c->first, channels, decoded);
+    else if (c->end % p->run_padded == 0) /* the last piece of a run */
+        igemm_clear_padding(p, channels, decoded + (c->run - 4) * channels);
+}
+
+/* The codes that come next, from memory while the dot products of this piece go on: as many as it has itself.
+ * Behind the end of the weight this does nothing. */
+static void igemm_chunk_prefetch(const igemm_panel_job *pj, const igemm_chunk *c)
+{
+    const igemm_plan *p = pj->plan;
+    const vecq_igemm_weight *w = &pj->job->weight;
+    size_t channels = pj->n_vectors * IGEMM_VECTOR, v = pj->group * p->vectors + pj->vector;
+    size_t next = v * IGEMM_VECTOR * p->k_padded + c->end * channels, i;
+    uintptr_t from = (uintptr_t)w->data + next / 8 * w->bits;
+
+    for (i = 0; i < (c->end - c->first) * channels / 8 * w->bits; i += 64)
+        __builtin_prefetch((const void *)(from + i), 0, 2);
+}
+
+static void igemm_panel_run_chunks(const igemm_panel_job *pj)
+{
+    const igemm_plan *p = pj->plan;
+    int32_t *acc = (int32_t *)(void *)pj->block->rest;
+    int8_t *decoded = (int8_t *)(acc + IGEMM_FEW * IGEMM_CHANNELS);
+    size_t t, i, end, k;
+
+    for (k = 0; k < p->k_padded;) {
+        igemm_chunk c = igemm_chunk_of(p, k);
+
+        igemm_chunk_decode(pj, &c, decoded);
+        igemm_chunk_prefetch(pj, &c);
+        for (t = 0; (end = igemm_tile_end(pj, t, &i)) > 0; t++) {
+            igemm_tile tile = igemm_tile_of(pj, i, acc + i * IGEMM_CHANNELS);
+
+            tile.w = decoded;
+            tile.x += c.x;
+            tile.outer = c.outer;
+            tile.run = c.run;
+            if (k > 0) {
+                tile.init = tile.acc;
+                tile.init_step = IGEMM_CHANNELS;
+            }
+            igemm_tile_run(&tile, end - i, pj->n_vectors, pj->job->weight.bits);
+        }
+        k = c.end;
+    }
+    for (t = 0; (end = igemm_tile_end(pj, t, &i)) > 0; t++)
+        igemm_panel_finish(pj, i, end - i, acc + i * IGEMM_CHANNELS);
 }
 
 static void igemm_block_run(const vecq_igemm_job *job, const igemm_plan *p, igemm_block *b, size_t panel0,
@@ -372,13 +482,17 @@ static void igemm_block_run(const vecq_igemm_job *job, const igemm_plan *p, igem
         pj.vector = igemm_panel_vector(p, i);
         pj.n_vectors = igemm_panel_vector(p, i + 1) - pj.vector;
         v = pj.group * p->vectors + pj.vector;
-        pj.w = igemm_panel(job, p, v, pj.n_vectors, (int8_t *)b->rest);
         igemm_panel_init(job, p, job->weight.sums + v * IGEMM_VECTOR, pj.n_vectors * IGEMM_VECTOR, pj.init);
         if (job->weight.bits == 8 && summed != pj.group) {
             igemm_window_sums(job, p, pj.group, b);
             summed = pj.group;
         }
-        igemm_panel_run(&pj);
+        if (igemm_chunks_serve(job, p, b->n)) {
+            igemm_panel_run_chunks(&pj);
+        } else {
+            pj.w = igemm_panel(job, p, v, pj.n_vectors, (int8_t *)b->rest);
+            igemm_panel_run(&pj);
+        }
     }
 }
 

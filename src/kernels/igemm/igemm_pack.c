@@ -35,12 +35,22 @@ size_t vecq_igemm_scratch_bytes(const vecq_igemm_shape *shape, int is_packed)
     if (p.is_depthwise) /* taps: where they are; weights: as they lie, and as the instruction set wants them
                          */
         return pixels + igemm_round64(4 * p.quads * sizeof(ptrdiff_t)) + 3 * IGEMM_CHANNELS * 4 * p.quads;
-    return pixels + (is_packed ? IGEMM_CHANNELS * p.k_padded : 0);
+    if (!is_packed)
+        return pixels;
+    /* decoded weights: a panel, or pieces of it beside sums that wait for the next piece */
+    return pixels + IGEMM_CHANNELS * (p.k_padded > IGEMM_CHUNK ? p.k_padded : IGEMM_CHUNK) +
+           IGEMM_FEW * IGEMM_CHANNELS * sizeof(int32_t);
+}
+
+/* Bytes are not smaller as superblocks. */
+static int pack_pays(unsigned bits, int is_packed)
+{
+    return is_packed && bits < 8;
 }
 
 static size_t pack_data_bytes(size_t elements, unsigned bits, int is_packed)
 {
-    return igemm_round64(is_packed ? vecq_unpack_bytes(elements, bits) : elements);
+    return igemm_round64(pack_pays(bits, is_packed) ? vecq_unpack_bytes(elements, bits) : elements);
 }
 
 size_t vecq_igemm_weight_bytes(const vecq_igemm_shape *shape, unsigned bits, int is_packed)
@@ -140,7 +150,7 @@ void vecq_igemm_prepack(const vecq_igemm_shape *shape, unsigned bits, int is_pac
     igemm_plan p = igemm_plan_of(shape);
     size_t data_bytes = pack_data_bytes(igemm_plan_elements(shape, &p), bits, is_packed), g, i;
     int32_t *sums = (int32_t *)(void *)((uint8_t *)memory + data_bytes);
-    pack_writer w = {.bits = bits, .is_packed = is_packed, .to = memory};
+    pack_writer w = {.bits = bits, .is_packed = pack_pays(bits, is_packed), .to = memory};
 
     assert(bits >= 1 && bits <= 8);
     w.unpack = vecq_unpack_kernels_active();
@@ -156,7 +166,7 @@ void vecq_igemm_prepack(const vecq_igemm_shape *shape, unsigned bits, int is_pac
                            sums + g * p.vectors * IGEMM_VECTOR);
     pack_flush(&w);
     out->bits = bits;
-    out->is_packed = is_packed;
+    out->is_packed = w.is_packed;
     out->data = memory;
     out->sums = sums;
 }

@@ -11,7 +11,10 @@
 #define IGEMM_BLOCK       512u         /* pixels of a block, at most */
 #define IGEMM_BLOCK_LEAST 48u          /* at least */
 #define IGEMM_BLOCK_BYTES (256u << 10) /* of input that a block should take: a part of the second cache */
-#define IGEMM_SLACK       64u          /* bytes that may be read behind a padded input */
+#define IGEMM_CHUNK                                                                                          \
+    512u /* rows of K that are decoded at once when pixels are few: a part of the first cache */
+#define IGEMM_FEW   64u /* pixels */
+#define IGEMM_SLACK 64u /* bytes that may be read behind a padded input */
 
 typedef struct igemm_plan {
     int is_depthwise;

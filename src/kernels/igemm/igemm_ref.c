@@ -23,7 +23,7 @@ static void igemm_tile_run(const igemm_tile *t, size_t rows, size_t n_vectors, u
         const int8_t *w = t->w;
 
         for (c = 0; c < channels; c++)
-            acc[c] = t->init[c];
+            acc[c] = t->init[row * t->init_step + c];
         for (a = 0; a < t->outer; a++)
             for (b = 0; b < t->inner; b++) {
                 const uint8_t *x =
@@ -35,6 +35,16 @@ static void igemm_tile_run(const igemm_tile *t, size_t rows, size_t n_vectors, u
                             acc[c] += (int)x[k + j] * w[4 * c + j];
             }
     }
+}
+
+static uint32_t igemm_sum_bytes(const uint8_t *x, size_t n)
+{
+    uint32_t sum = 0;
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        sum += x[i];
+    return sum;
 }
 
 static void igemm_depthwise_order(const int8_t *w, size_t n_vectors, size_t quads, int8_t *out)

@@ -25,11 +25,13 @@
 
 #define IGEMM_EACH     (16 / IGEMM_LANES) /* registers of a vector */
 #define IGEMM_ROWS_MAX 12u
-#define IGEMM_UNROLL   _Pragma("GCC unroll 16")
+/* Sanitizers make each of these functions take a minute to compile; tests fence what tiles read instead. */
+#define IGEMM_BARE   __attribute__((no_sanitize("address", "undefined")))
+#define IGEMM_UNROLL _Pragma("GCC unroll 16")
 
 /* t->w, init and acc begin at the first of `vectors` vectors; step: bytes of four rows of K of the panel. */
-IGEMM_BODY void igemm_tile_body(const igemm_tile *t, const unsigned rows, const unsigned vectors, size_t step,
-                                const int is_wide)
+IGEMM_BARE IGEMM_BODY void igemm_tile_body(const igemm_tile *t, const unsigned rows, const unsigned vectors,
+                                           size_t step, const int is_wide)
 {
     const unsigned n = vectors * IGEMM_EACH;
     igemm_register acc[IGEMM_ROWS_MAX][IGEMM_TOGETHER * IGEMM_EACH], w[IGEMM_TOGETHER * IGEMM_EACH];
@@ -42,7 +44,7 @@ IGEMM_BODY void igemm_tile_body(const igemm_tile *t, const unsigned rows, const 
     for (i = 0; i < rows; i++) {
         IGEMM_UNROLL
         for (j = 0; j < n; j++)
-            acc[i][j] = igemm_load(t->init + IGEMM_LANES * j);
+            acc[i][j] = igemm_load(t->init + i * t->init_step + IGEMM_LANES * j);
     }
     for (a = 0; a < t->outer; a++)
         for (b = 0; b < t->inner; b++) {
@@ -82,14 +84,14 @@ typedef void (*igemm_tile_fn)(const igemm_tile *t, size_t step);
 #endif
 
 #define IGEMM_TILE(v, r)                                                                                     \
-    static void igemm_tile_##v##_##r(const igemm_tile *t, size_t step)                                       \
+    IGEMM_BARE static void igemm_tile_##v##_##r(const igemm_tile *t, size_t step)                            \
     {                                                                                                        \
         (void)step;                                                                                          \
         igemm_tile_body(t, r, v, IGEMM_STEP(v), 0);                                                          \
     }
 #if IGEMM_SPLIT
 #define IGEMM_TILE_WIDE(v, r)                                                                                \
-    static void igemm_wide_##v##_##r(const igemm_tile *t, size_t step)                                       \
+    IGEMM_BARE static void igemm_wide_##v##_##r(const igemm_tile *t, size_t step)                            \
     {                                                                                                        \
         (void)step;                                                                                          \
         igemm_tile_body(t, r, v, IGEMM_STEP(v), 1);                                                          \
@@ -180,6 +182,25 @@ static void igemm_tile_run(const igemm_tile *t, size_t rows, size_t n_vectors, u
         part.init += IGEMM_VECTOR;
         part.acc += IGEMM_VECTOR;
     }
+}
+
+/* The sum of n bytes of activations: dot products with ones. */
+static uint32_t igemm_sum_bytes(const uint8_t *x, size_t n)
+{
+    igemm_register sums = igemm_zero(), ones = igemm_fill(0x01010101);
+    int32_t lanes[IGEMM_LANES];
+    uint32_t sum = 0;
+    size_t i, j;
+
+    for (i = 0; n - i >= 4 * IGEMM_LANES; i += 4 * IGEMM_LANES)
+        sums = igemm_dot(sums, IGEMM_QUAD(igemm_load(x + i)), ones, 0);
+    igemm_store(lanes, sums);
+    for (j = 0; j < IGEMM_LANES; j++)
+        sum += (uint32_t)lanes[j];
+    sum += (uint32_t)(IGEMM_X_OFFSET * i);
+    for (; i < n; i++)
+        sum += x[i];
+    return sum;
 }
 
 /* ---- depthwise: the bytes of four taps are interleaved, then lane by lane they meet four weights of a

@@ -12,9 +12,10 @@
  */
 typedef struct igemm_tile {
     const uint8_t *x;
-    const ptrdiff_t *pixel;   /* [rows] where a window begins, from x on */
-    const int8_t *w;          /* [K/4][16 vectors][4] */
-    const int32_t *init;      /* [16 vectors] */
+    const ptrdiff_t *pixel; /* [rows] where a window begins, from x on */
+    const int8_t *w;        /* [K/4][16 vectors][4] */
+    const int32_t *init;    /* [16 vectors], or with init_step 64 [rows][64]: sums to go on with */
+    size_t init_step;
     int32_t *acc;             /* [rows][64], aligned to 64 bytes */
     size_t outer, inner, run; /* run: bytes, a multiple of 4 */
     ptrdiff_t outer_step, inner_step;
