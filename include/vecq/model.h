@@ -61,8 +61,8 @@ typedef struct vecq_activation_info {
     double sqnr_db;  /* over the calibration data; NaN when it stays as it is */
 } vecq_activation_info;
 
-/* Scales of a model's activations; made by vecq_model_calibrate() (vecq/train.h). It refers to the model,
- * which must stay open while a calibration of it is used. */
+/* Scales of a model's activations; made by vecq_model_calibrate() (vecq/train.h). For vecq_model_quantize()
+ * of that model only, while it is open; what it says of activations stays valid until it is freed. */
 typedef struct vecq_calibration vecq_calibration;
 
 VECQ_API void vecq_calibration_free(vecq_calibration *calibration); /* NULL is fine */

@@ -86,6 +86,12 @@ static vecq_act_use *copy_uses(vecq_arena *arena, const vecq_act_use *uses, unsi
     return first;
 }
 
+/* Reports may outlive the model. */
+static const char *copy_text(vecq_arena *arena, const char *text)
+{
+    return vecq_arena_string(arena, text, strlen(text));
+}
+
 static vecq_status add_site(vecq_calibration *c, const vecq_act_site *from, vecq_act_rule rule,
                             vecq_act_site *site, vecq_activation_info *info, vecq_error *err)
 {
@@ -103,9 +109,11 @@ static vecq_status add_site(vecq_calibration *c, const vecq_act_site *from, vecq
     site->uses = copy_uses(&c->arena, from->uses, &info->n_uses);
     if (site->scale == NULL || (site->uses == NULL && from->uses != NULL))
         return vecq_error_memory(err, sizeof *site);
-    info->name = from->value->name;
-    info->node = vecq_node_label(node);
-    info->op_type = node->op_type;
+    info->name = copy_text(&c->arena, from->value->name);
+    info->node = copy_text(&c->arena, vecq_node_label(node));
+    info->op_type = copy_text(&c->arena, node->op_type);
+    if (info->name == NULL || info->node == NULL || info->op_type == NULL)
+        return vecq_error_memory(err, strlen(from->value->name));
     info->is_output = from->is_output;
     info->n_uses = from->is_output ? (unsigned)from->value->n_uses : info->n_uses;
     info->bits = site->bits;
