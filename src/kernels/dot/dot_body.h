@@ -20,14 +20,16 @@
 
 #include "kernels/dot/dot_common.h"
 
-#define DOT_INLINE static inline __attribute__((always_inline))
-/* Accumulators are arrays whose indices must become constants; where speed does not matter, compiling does.
- */
-#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/* Accumulators are arrays whose indices must become constants; where speed does not matter, the time that
+ * compiling takes does. */
+#if !defined(__OPTIMIZE__) || defined(VECQ_SANITIZED)
+#define DOT_INLINE static __attribute__((unused))
 #define DOT_UNROLL
 #elif defined(__clang__)
+#define DOT_INLINE static inline __attribute__((always_inline))
 #define DOT_UNROLL _Pragma("clang loop unroll(full)")
 #else
+#define DOT_INLINE static inline __attribute__((always_inline))
 #define DOT_UNROLL _Pragma("GCC unroll 32")
 #endif
 
