@@ -108,7 +108,13 @@ vecq_status vecq_onednn_like(vecq_onednn *e, const vecq_dnnl_md *md, const dnnl_
 vecq_status vecq_onednn_vector(vecq_onednn *e, const vecq_dnnl_md *md, const dnnl_dim_t *dims,
                                const vecq_dnnl_md **out, vecq_error *err)
 {
-    VECQ_TRY(vecq_onednn_like(e, md, dims, out, err));
+    int i, is_one = 1;
+
+    for (i = 0; i < vecq_dnnl_md_rank(md); i++)
+        is_one &= dims[i] == 1;
+    *out = NULL;
+    if (!is_one) /* padded to a block, one number would be added to the first channel of it only */
+        VECQ_TRY(vecq_onednn_like(e, md, dims, out, err));
     if (*out != NULL)
         return VECQ_OK;
     return vecq_onednn_check(vecq_dnnl_md_plain(&e->pool, vecq_dnnl_md_rank(md), dims, out), "shape", NULL,
