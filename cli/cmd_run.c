@@ -171,6 +171,32 @@ static const char *split_name(const vecq_session *s, int is_input, const char *s
     return spec;
 }
 
+/* A NAME= that the model does not have is told before anything runs, unless the whole is a file's name. */
+static vecq_status check_names(const run_job *job, int is_input, const char *const *specs, size_t n,
+                               vecq_error *err)
+{
+    const vecq_session *s = job->session;
+    size_t i, k, count = is_input ? vecq_session_inputs(s) : vecq_session_outputs(s);
+
+    for (i = 0; i < n; i++) {
+        const char *name, *equals = strchr(split_name(s, is_input, specs[i], &name), '=');
+        struct stat info;
+        int at;
+
+        if (name != NULL || equals == NULL || stat(specs[i], &info) == 0)
+            continue;
+        if (!is_input && memchr(specs[i], '/', (size_t)(equals - specs[i])) != NULL)
+            continue; /* a new file in a folder */
+        at = snprintf(err->message, sizeof err->message, "%s: the model has no %s '%.*s', only", job->model,
+                      is_input ? "input" : "output", (int)(equals - specs[i]), specs[i]);
+        for (k = 0; k < count && at > 0 && (size_t)at < sizeof err->message; k++)
+            at += snprintf(err->message + at, sizeof err->message - (size_t)at, "%s '%s'", k > 0 ? "," : "",
+                           is_input ? vecq_session_input(s, k)->name : vecq_session_output(s, k)->name);
+        return err->status = VECQ_ERR_VALUE;
+    }
+    return VECQ_OK;
+}
+
 static vecq_status bind(run_job *job, const char *name, vecq_error *err)
 {
     const vecq_tensor *t = &job->tensors[job->n_tensors++];
@@ -506,6 +532,10 @@ static vecq_status run_once(run_job *job, vecq_error *err)
 
     if (status == VECQ_OK)
         status = vecq_runner_create(job->session, &job->runner, err);
+    if (status == VECQ_OK)
+        status = check_names(job, 1, job->inputs, job->n_inputs, err);
+    if (status == VECQ_OK)
+        status = check_names(job, 0, job->outputs, job->n_outputs, err);
     if (status == VECQ_OK)
         status = bind_inputs(job, err);
     if (status == VECQ_OK) {

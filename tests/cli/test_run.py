@@ -186,6 +186,8 @@ class Run(vecq_cli.Case):
                 (2, "preference", (self.model, "--prefer", "size")),
                 (2, "backend", (self.model, "--backend", "abacus")),
                 (2, "--dim takes NAME=N", (self.model, "--dim", "N")),
+                (1, "no input 'foo', only", (self.model, "-i", "foo=" + good)),
+                (1, "no output 'foo', only", (self.model, "-i", good, "-o", "foo=y.npy")),
                 (1, "no input has a dimension 'M'", (self.model, "--dim", "M=3", "-i", good)),
                 (1, "is 2x1x8x8, the data are 1x1x8x8", (self.model, "--dim", "N=2", "-i", good)),
                 (2, "--rtol takes", (self.model, "--rtol", "-1")),
