@@ -38,8 +38,9 @@ static const cli_option options[] = {
     CLI_OPTION_END,
 };
 
-#define BENCH_LIST_MAX 16u
-#define BENCH_RUNS_MAX 1000000u
+#define BENCH_LIST_MAX   16u
+#define BENCH_RUNS_MAX   1000000u
+#define BENCH_LAYER_RUNS 1000u
 
 typedef struct bench_shape {
     const char *text; /* NAME=DIMS */
@@ -339,26 +340,20 @@ static void json_machine(cJSON *object, const vecq_machine_info *m)
     cli_json_number(machine, "read_bandwidth", m->read_bandwidth);
 }
 
-/* Steps that compute with integers say so. */
-static double limit_of(const bench_job *job, const vecq_step_info *s)
+static void layer_row(const bench_job *job, cli_table *table, const vecq_step_info *s, double seconds,
+                      double total)
 {
-    return strstr(s->detail, "int8") != NULL || strstr(s->detail, "u8") != NULL ? job->machine.dot_ops
-                                                                                : job->machine.fma_flops;
-}
-
-static void layer_row(const bench_job *job, cli_table *table, const vecq_step_info *s, double total)
-{
-    double seconds = s->seconds / (double)s->n_timed;
     double ops = 2 * (double)s->macs, bytes = (double)(s->bytes_weights + s->bytes_read + s->bytes_written);
+    double limit = s->is_integer ? job->machine.dot_ops : job->machine.fma_flops;
 
     cli_table_text(table, s->node);
     cli_table_text(table, s->op);
     cli_table_text(table, s->backend);
     cli_table_format(table, "%.3f", 1e3 * seconds);
-    cli_table_format(table, "%.1f", 100 * s->seconds / total);
+    cli_table_format(table, "%.1f", 100 * seconds / total);
     if (s->macs > 0) {
         cli_table_format(table, "%.1f", ops / seconds / 1e9);
-        cli_table_format(table, "%.0f", 100 * ops / seconds / limit_of(job, s));
+        cli_table_format(table, "%.0f", 100 * ops / seconds / limit);
     } else {
         cli_table_text(table, "");
         cli_table_text(table, "");
@@ -368,39 +363,54 @@ static void layer_row(const bench_job *job, cli_table *table, const vecq_step_in
     cli_table_text(table, s->detail);
 }
 
-/* Steps are timed in runs of their own: taking the time costs a little. */
-static vecq_status print_layers(const bench_job *job, bench_model *m, vecq_error *err)
+/* Steps are timed in runs of their own: taking the time costs a little. The median of each, which other work
+ * on the machine moves little; as many runs as fit into the time for a row. n > 0 numbers, to be freed. */
+static vecq_status time_layers(const bench_job *job, bench_model *m, double **medians, size_t *n,
+                               vecq_error *err)
+{
+    vecq_status status = vecq_runner_steps(m->runner, n, err);
+    size_t i, run, runs = m->times.n < BENCH_LAYER_RUNS ? m->times.n : BENCH_LAYER_RUNS;
+    double *times = cli_alloc((*n + 1) * (runs + 1), sizeof *times), end = bench_clock() + job->seconds;
+
+    for (run = 0; run < runs && status == VECQ_OK && (run < 3 || bench_clock() < end); run++) {
+        vecq_runner_set_timing(m->runner, 1); /* begins at 0 */
+        status = vecq_runner_run(m->runner, err);
+        for (i = 0; i < *n; i++)
+            times[i * runs + run] = vecq_runner_step(m->runner, i).seconds;
+    }
+    *medians = cli_alloc(*n + 1, sizeof **medians);
+    for (i = 0; i < *n && run > 0; i++) {
+        qsort(times + i * runs, run, sizeof *times, by_time);
+        (*medians)[i] = times[i * runs + run / 2];
+    }
+    free(times);
+    return status;
+}
+
+static void print_layers(const bench_job *job, const bench_model *m, const double *seconds, size_t n)
 {
     static const cli_column columns[] = {{"step", 'l', 1, 0},   {"op", 'l', 0, 0},   {"backend", 'l', 0, 3},
                                          {"ms", 'r', 0, 0},     {"%", 'r', 0, 0},    {"GOP/s", 'r', 0, 0},
                                          {"% peak", 'r', 0, 0}, {"GB/s", 'r', 0, 0}, {"% read", 'r', 0, 0},
                                          {"how", 'l', 1, 2}};
-    size_t n, i, runs = m->times.n < 20 ? m->times.n : 20;
+    cli_table *table = cli_table_new(columns, sizeof columns / sizeof *columns);
     double total = 0;
-    cli_table *table;
-    vecq_status status = vecq_runner_steps(m->runner, &n, err);
+    size_t i;
 
-    vecq_runner_set_timing(m->runner, 1);
-    for (i = 0; i < runs && status == VECQ_OK; i++)
-        status = vecq_runner_run(m->runner, err);
-    if (status != VECQ_OK || job->json)
-        return status;
     for (i = 0; i < n; i++)
-        total += vecq_runner_step(m->runner, i).seconds;
-    table = cli_table_new(columns, sizeof columns / sizeof *columns);
+        total += seconds[i];
     for (i = 0; i < n; i++) {
         vecq_step_info s = vecq_runner_step(m->runner, i);
 
-        if (!s.is_once && s.seconds > 0)
-            layer_row(job, table, &s, total);
+        if (!s.is_once && seconds[i] > 0)
+            layer_row(job, table, &s, seconds[i], total);
     }
     cli_table_print(table, stdout, cli_terminal_width(stdout));
     cli_table_free(table);
-    return VECQ_OK;
 }
 
 static vecq_status json_row(const bench_job *job, bench_model *models, size_t n, uint64_t batch,
-                            unsigned threads, vecq_error *err)
+                            unsigned threads, const double *layers, vecq_error *err)
 {
     cJSON *row = cli_json_append(job->rows);
 
@@ -413,7 +423,8 @@ static vecq_status json_row(const bench_job *job, bench_model *models, size_t n,
         json_times(cli_json_object(row, "against"), &models[1], batch);
         cli_json_number(row, "ratio", median(&models[1].times) / median(&models[0].times));
     }
-    return job->layers && !cli_engine_json_steps(row, models[0].runner, err) ? err->status : VECQ_OK;
+    return layers != NULL && !cli_engine_json_steps(row, models[0].runner, layers, err) ? err->status
+                                                                                        : VECQ_OK;
 }
 
 /* ---- the command ---- */
@@ -421,7 +432,8 @@ static vecq_status json_row(const bench_job *job, bench_model *models, size_t n,
 static vecq_status bench_row(bench_job *job, uint64_t batch, uint64_t threads, vecq_error *err)
 {
     bench_model models[2] = {{.path = job->model}, {.path = job->against}};
-    size_t n = job->against != NULL ? 2 : 1, i;
+    size_t n = job->against != NULL ? 2 : 1, i, n_layers = 0;
+    double *layers = NULL;
     vecq_status status = VECQ_OK;
 
     job->engine.options.threads = (unsigned)threads;
@@ -432,19 +444,34 @@ static vecq_status bench_row(bench_job *job, uint64_t batch, uint64_t threads, v
     if (status == VECQ_OK && !job->json)
         print_row(models, n, batch, job->machine.threads);
     if (status == VECQ_OK && job->layers)
-        status = print_layers(job, &models[0], err);
+        status = time_layers(job, &models[0], &layers, &n_layers, err);
+    if (status == VECQ_OK && job->layers && !job->json)
+        print_layers(job, &models[0], layers, n_layers);
     if (status == VECQ_OK && job->json)
-        status = json_row(job, models, n, batch, job->machine.threads, err);
+        status = json_row(job, models, n, batch, job->machine.threads, layers, err);
+    free(layers);
     for (i = 0; i < n; i++)
         model_close(&models[i]);
     return status;
 }
 
+/* A file that cannot be run is told before anything is measured or printed. */
+static vecq_status check_model(const bench_job *job, const char *path, vecq_error *err)
+{
+    vecq_session *session = NULL;
+    vecq_status status = vecq_session_load(path, &job->engine.options, &session, err);
+
+    vecq_session_close(session);
+    return status;
+}
+
 static vecq_status bench_all(bench_job *job, vecq_error *err)
 {
-    vecq_status status = VECQ_OK;
+    vecq_status status = check_model(job, job->model, err);
     size_t b, t;
 
+    if (status == VECQ_OK && job->against != NULL)
+        status = check_model(job, job->against, err);
     for (t = 0; t < job->n_threads && status == VECQ_OK; t++) {
         status = vecq_machine_measure((unsigned)job->threads[t], &job->machine, err);
         if (status == VECQ_OK && !job->json)

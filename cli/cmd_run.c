@@ -495,7 +495,7 @@ static vecq_status print_json(run_job *job, vecq_error *err)
         json_output(job, item, &v);
     }
     cli_engine_json_memory(json, job->session, job->runner);
-    if (status == VECQ_OK && job->explain && !cli_engine_json_steps(json, job->runner, err))
+    if (status == VECQ_OK && job->explain && !cli_engine_json_steps(json, job->runner, NULL, err))
         status = err->status;
     if (status == VECQ_OK)
         cli_json_print(json, stdout);

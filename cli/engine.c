@@ -262,7 +262,7 @@ int cli_engine_print_steps(FILE *out, vecq_runner *runner, vecq_error *err)
     return 1;
 }
 
-int cli_engine_json_steps(cJSON *object, vecq_runner *runner, vecq_error *err)
+int cli_engine_json_steps(cJSON *object, vecq_runner *runner, const double *seconds, vecq_error *err)
 {
     cJSON *steps = cli_json_array(object, "steps");
     size_t n, i;
@@ -278,13 +278,17 @@ int cli_engine_json_steps(cJSON *object, vecq_runner *runner, vecq_error *err)
         cli_json_text(step, "backend", s.backend);
         cli_json_text(step, "detail", s.detail);
         cli_json_text(step, "reason", s.reason);
+        cli_json_bool(step, "integer", s.is_integer);
         cli_json_bool(step, "once", s.is_once);
         cli_json_integer(step, "weight_bytes", s.bytes_weights);
         cli_json_integer(step, "read_bytes", s.bytes_read);
         cli_json_integer(step, "written_bytes", s.bytes_written);
         cli_json_integer(step, "macs", s.macs);
-        cli_json_number(step, "seconds",
-                        s.n_timed > 0 && !s.is_once ? s.seconds / (double)s.n_timed : (double)NAN);
+        if (seconds != NULL && !s.is_once)
+            cli_json_number(step, "seconds", seconds[i]);
+        else
+            cli_json_number(step, "seconds",
+                            s.n_timed > 0 && !s.is_once ? s.seconds / (double)s.n_timed : (double)NAN);
     }
     return 1;
 }

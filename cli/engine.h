@@ -53,7 +53,7 @@ double cli_tensor_get(vecq_dtype dtype, const void *data, size_t i);
 
 /* The plan's steps; seconds are printed when timed. */
 int cli_engine_print_steps(FILE *out, vecq_runner *runner, vecq_error *err);
-int cli_engine_json_steps(cJSON *object, vecq_runner *runner, vecq_error *err);
+int cli_engine_json_steps(cJSON *object, vecq_runner *runner, const double *seconds, vecq_error *err);
 void cli_engine_json_memory(cJSON *object, const vecq_session *session, const vecq_runner *runner);
 void cli_engine_json_io(cJSON *object, const char *name, vecq_dtype dtype, unsigned rank,
                         const int64_t *dims);

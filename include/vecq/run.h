@@ -157,6 +157,7 @@ typedef struct vecq_step_info {
     const char *backend;
     const char *detail;     /* how: implementation, layout, instruction set; "" */
     const char *reason;     /* why this one, when there was a choice; "" */
+    int is_integer;         /* its products are of bytes, not of floats */
     int is_once;            /* done when planning, not in runs: weights brought into another form */
     uint64_t bytes_weights; /* of constants read, as they are kept */
     uint64_t bytes_read, bytes_written;

@@ -395,6 +395,7 @@ vecq_exec_step_info vecq_exec_step(const vecq_exec *exec, size_t i)
                                 .detail = step->detail,
                                 .reason = step->reason,
                                 .seconds = step->seconds,
+                                .is_integer = step->is_integer,
                                 .is_prologue = step->is_prologue};
 
     step_bytes(&exec->planner, step, &info);

@@ -58,6 +58,7 @@ typedef struct vecq_exec_step_info {
     const char *detail;  /* what the backend says about its implementation, or "" */
     const char *reason;  /* why it took the op this way, when there was a choice, or "" */
     double seconds;      /* in all runs so far, when timing is on */
+    int is_integer;      /* its products are of bytes */
     int is_prologue;
     uint64_t bytes_weights; /* read, that do not depend on inputs */
     uint64_t bytes_read, bytes_written;

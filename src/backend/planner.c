@@ -336,6 +336,12 @@ vecq_status vecq_planner_reason(vecq_planner *p, const char *text, vecq_error *e
     return VECQ_OK;
 }
 
+void vecq_planner_integer(vecq_planner *p)
+{
+    if (p->n_steps > 0)
+        p->steps[p->n_steps - 1].is_integer = 1;
+}
+
 /* ---- memory ---- */
 
 /* Results that may take over the memory of an operand do so when they are its last readers. */

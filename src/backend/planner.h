@@ -97,6 +97,8 @@ vecq_status vecq_planner_step(vecq_planner *planner, const vecq_op *op, const ve
 
 /* Why the steps of the op at work are as they are: kept with the last step added. Copied. */
 vecq_status vecq_planner_reason(vecq_planner *planner, const char *text, vecq_error *err);
+/* The last step added computes products of bytes. */
+void vecq_planner_integer(vecq_planner *planner);
 
 /*
  * While this is on, steps that read nothing but what is known before a run (constants, parameters, states and

@@ -59,6 +59,7 @@ typedef struct vecq_plan_step {
     const void **read_at;
     void **write_at;
     double seconds;
+    int is_integer;
     int is_prologue;
 } vecq_plan_step;
 

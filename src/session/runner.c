@@ -380,6 +380,7 @@ vecq_step_info vecq_runner_step(const vecq_runner *r, size_t index)
                          .backend = from.backend,
                          .detail = from.detail,
                          .reason = from.reason,
+                         .is_integer = from.is_integer,
                          .is_once = from.is_prologue,
                          .bytes_weights = from.bytes_weights,
                          .bytes_read = from.bytes_read,

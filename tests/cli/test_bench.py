@@ -35,6 +35,7 @@ class Bench(vecq_cli.Case):
             self.assertGreater(row["memory"]["peak"], row["memory"]["workspace"])
             self.assertEqual(sum(s["macs"] for s in row["steps"]), 64 * 3 * row["batch"])
             self.assertGreater(sum(s["seconds"] for s in row["steps"] if not s["once"]), 0)
+            self.assertFalse(any(s["integer"] for s in row["steps"]))
 
     def test_table(self):
         text = self.text("bench", self.model, "--threads", "1", "--seconds", "0.01", "--layers")

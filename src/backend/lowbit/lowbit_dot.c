@@ -271,6 +271,7 @@ vecq_status vecq_lowbit_plan_product(vecq_lowbit *e, vecq_planner *planner, cons
     vecq_status status;
     size_t n_reads = 0;
     char detail[64];
+    int is_bytes;
     product *p = vecq_calloc(1, sizeof *p);
 
     if (p == NULL)
@@ -282,8 +283,12 @@ vecq_status vecq_lowbit_plan_product(vecq_lowbit *e, vecq_planner *planner, cons
         product_destroy(p);
         return status;
     }
+    is_bytes = p->is_bytes;
     snprintf(detail, sizeof detail, "%u bits x %s, as in the file, %s", p->weight.bits,
              p->is_bytes ? "8 bits" : "float", p->kernels->name);
-    return vecq_planner_step(planner, op, &vecq_backend_lowbit, detail, product_run, p, product_destroy,
-                             reads, n_reads, writes, 4, err);
+    VECQ_TRY(vecq_planner_step(planner, op, &vecq_backend_lowbit, detail, product_run, p, product_destroy,
+                               reads, n_reads, writes, 4, err));
+    if (is_bytes)
+        vecq_planner_integer(planner);
+    return VECQ_OK;
 }

@@ -305,6 +305,8 @@ vecq_status vecq_lowbit_plan_layer(vecq_lowbit *e, vecq_planner *planner, const 
     }
     snprintf(detail, sizeof detail, "%u bits x 8 bits, %s, %s", l->job.weight.bits,
              l->job.weight.is_packed ? "packed" : "bytes", l->kernels->name);
-    return vecq_planner_step(planner, op, &vecq_backend_lowbit, detail, layer_run, l, layer_destroy, reads,
-                             n_reads, writes, n_writes, err);
+    VECQ_TRY(vecq_planner_step(planner, op, &vecq_backend_lowbit, detail, layer_run, l, layer_destroy, reads,
+                               n_reads, writes, n_writes, err));
+    vecq_planner_integer(planner);
+    return VECQ_OK;
 }
