@@ -212,6 +212,15 @@ static vecq_status plan_new(vecq_runner *r, vecq_error *err)
     return VECQ_OK;
 }
 
+static vecq_status missing_input(const vecq_io_info *io, vecq_error *err)
+{
+    char shape[128];
+
+    return vecq_error_set(err, VECQ_ERR_VALUE, "input '%s' is missing: %s of type %s", io->name,
+                          io->has_shape ? shape_text(io->rank, io->dims, io->symbols, shape) : "any shape",
+                          io->dtype != VECQ_DT_UNDEFINED ? vecq_dtype_name(io->dtype) : "any");
+}
+
 static vecq_status plan_find(vecq_runner *r, vecq_error *err)
 {
     const vecq_session *s = r->session;
@@ -219,7 +228,7 @@ static vecq_status plan_find(vecq_runner *r, vecq_error *err)
 
     for (i = 0; i < s->n_inputs; i++)
         if (!r->inputs[i].is_bound)
-            return vecq_error_set(err, VECQ_ERR_VALUE, "input '%s' is missing", s->inputs[i].name);
+            return missing_input(&s->inputs[i], err);
     for (i = 0; i < r->n_plans && r->current == NULL; i++)
         if (vecq_run_plan_fits(r->plans[i], r->inputs, s->n_inputs))
             r->current = r->plans[i];

@@ -227,7 +227,7 @@ static void test_names_what_is_wrong(void **state)
     vecq_view view;
 
     (void)state;
-    expect(VECQ_ERR_VALUE, vecq_runner_run(r, err), "m: input 'x' is missing");
+    expect(VECQ_ERR_VALUE, vecq_runner_run(r, err), "m: input 'x' is missing: Nx3 of type float32");
     expect(VECQ_ERR_VALUE, vecq_runner_output(r, "y", &view, err), "no result");
     expect(VECQ_ERR_VALUE, vecq_runner_bind(r, "q", VECQ_DT_FLOAT, 2, good, x, err), "no input 'q'");
     expect(VECQ_ERR_VALUE, vecq_runner_bind(r, "x", VECQ_DT_INT32, 2, good, x, err),
