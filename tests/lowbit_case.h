@@ -20,6 +20,7 @@ typedef struct lowbit_case {
     int is_turned;      /* a Transpose stands between Decode and layer */
     vecq_conv_params conv;
     vecq_matmul_params matmul;
+    size_t group; /* ragged groups of so many columns; 0: slices of equal length */
 } lowbit_case;
 
 #define LOWBIT_CONV(g, s, p) .conv = {2, g, {s, s}, {1, 1}, {p, p}, {p, p}, {0, 0}}
@@ -82,6 +83,8 @@ static inline vecq_var *lowbit_weight(vecq_program *program, const lowbit_case *
     params.layout.bits = bits;
     params.layout.count = count;
     params.layout.n_slices = n_slices;
+    params.layout.group = c->group;
+    params.layout.cols = c->group > 0 ? c->cols : 0;
     memcpy(params.dims, c->w, sizeof c->w);
     assert_true(vecq_strips_layout(bits, c->rows, c->cols, &params.layout.strips));
     inputs[0] = lowbit_constant(program, VECQ_DT_FLOAT, 1, dims, scales);

@@ -90,11 +90,22 @@ static vecq_status keep_outputs(vecq_planner *p, const vecq_op *op, vecq_error *
     return VECQ_OK;
 }
 
+/* What is made in each run (vecq_planner_each_run) makes its readers so. */
+static void follow_inputs(vecq_planner *p, const vecq_op *op)
+{
+    size_t k;
+
+    for (k = 0; k < op->n_inputs; k++)
+        if (op->inputs[k] != NULL && !vecq_planner_is_prologue(p, op->inputs[k]))
+            p->prologue[op->index] = 0;
+}
+
 static vecq_status plan_op(vecq_planner *p, const vecq_op *op, vecq_error *err)
 {
     size_t i;
     int taken = 0;
 
+    follow_inputs(p, op);
     for (i = 0; i < p->n_engines && !taken; i++) {
         vecq_status status = p->engines[i].backend->plan(p->engines[i].engine, p, op, &taken, err);
 

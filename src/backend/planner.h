@@ -75,7 +75,7 @@ vecq_status vecq_planner_alias(vecq_planner *planner, const vecq_var *var, vecq_
 /* The variable is not made now, but by its owner (deliver) in each layout that somebody asks for. */
 vecq_status vecq_planner_lazy(vecq_planner *planner, const vecq_var *var, const vecq_backend *owner,
                               const void *layout, vecq_error *err);
-/* The op at work is done in each run, although it depends on constants only. */
+/* The op at work is done in each run, although it depends on constants only; so is what is made of it. */
 void vecq_planner_each_run(vecq_planner *planner, const vecq_op *op);
 /* layout_map() of the owner of a layout. */
 vecq_status vecq_planner_layout_map(vecq_planner *planner, const vecq_var *var, const vecq_backend *owner,

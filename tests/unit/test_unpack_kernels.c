@@ -210,12 +210,88 @@ static void test_decode(void **state)
     }
 }
 
+/* Fields of a strip of n codes, at bit positions that differ from field to field: code i by the formula. */
+static void strip_fields(const uint8_t *codes, size_t n, unsigned bits, unsigned turn,
+                         uint8_t field[3][CODES], vecq_unpack_strip *strip)
+{
+    unsigned f, k = 0, left = bits;
+    vecq_rng rng;
+    size_t i;
+
+    vecq_rng_seed(&rng, turn);
+    for (f = 8; f > 0; f /= 2) {
+        unsigned mask = (1u << f) - 1u, at = (turn + k) % (8 / f) * f;
+
+        if ((bits & f) == 0)
+            continue;
+        left -= f;
+        for (i = 0; i < n; i++) /* around it there is something else */
+            field[k][i] = (uint8_t)((vecq_rng_below(&rng, 256) & ~(uint64_t)(mask << at)) |
+                                    ((unsigned)codes[i] >> left & mask) << at);
+        strip->at[k++] = at;
+    }
+}
+
+/* One field (which one: `turn`) lies where reading ends. */
+static void check_strip(const vecq_unpack_kernels *table, const uint8_t *codes, size_t n, unsigned bits,
+                        unsigned turn)
+{
+    static float floats[CODES + 2 * GUARD], lookup[CODES + 2 * GUARD];
+    static const unsigned char mark[4] = {0x5a, 0x5a, 0x5a, 0x5a};
+    static uint8_t field[3][CODES];
+    size_t at = GUARD - n % 5, i;
+    vecq_unpack_strip strip;
+    unsigned f;
+
+    strip_fields(codes, n, bits, turn, field, &strip);
+    for (f = 0; f < 3; f++) {
+        strip.field[f] = f == turn % 3 ? fence_end - n : field[f];
+        memcpy(fence_end - n, field[turn % 3], n);
+    }
+    memset(floats, 0x5a, sizeof floats);
+    memset(lookup, 0x5a, sizeof lookup);
+    table->strip_floats(&strip, bits, n, scale16[n % 16], floats + at);
+    table->strip_lookup(&strip, bits, n, table_values, scale16[n % 16], lookup + at);
+    for (i = 0; i < COUNT(floats); i++) {
+        float v, t;
+
+        if (i < at || i >= at + n) {
+            assert_true(memcmp(&floats[i], mark, 4) == 0 && memcmp(&lookup[i], mark, 4) == 0);
+            continue;
+        }
+        vecq_quantize_kernels_at(VECQ_CPU_REF)->decode_u8(codes + i - at, 1, scale16[n % 16], bits, &v);
+        t = scale16[n % 16] * table_values[codes[i - at]];
+        if (memcmp(&floats[i], &v, sizeof v) != 0 || memcmp(&lookup[i], &t, sizeof t) != 0)
+            fail_msg("%s: code %zu of %zu in a strip of %u bits is %a, %a instead of %u", table->name, i - at,
+                     n, bits, (double)floats[i], (double)lookup[i], codes[i - at]);
+    }
+}
+
+static void test_strips(void **state)
+{
+    static uint8_t codes[CODES];
+    const vecq_unpack_kernels *table;
+    size_t level, n;
+    unsigned bits;
+
+    (void)state;
+    for (bits = 1; bits <= 8; bits++) {
+        fill(codes, bits, 200 + bits);
+        for (level = 0; each_level(&level, &table);)
+            for (n = 0; n <= 700; n += n < 200 ? 1 : 37) {
+                check_strip(table, codes, n, bits, (unsigned)n);
+                check_strip(table, codes, n, bits, (unsigned)n / 3 + 1);
+            }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_are_known),
         cmocka_unit_test(test_pack),
         cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_strips),
     };
 
     return cmocka_run_group_tests(tests, fence_setup, NULL);

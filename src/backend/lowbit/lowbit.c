@@ -44,13 +44,10 @@ static vecq_status plan_weight(vecq_lowbit *e, vecq_planner *planner, const vecq
 {
     vecq_lowbit_layout packed = {.kind = LOWBIT_PACKED, .decode = vecq_lowbit_decode_of(op->outputs[0])};
     const vecq_lowbit_layout *layout;
-    size_t i;
 
-    if (packed.decode == NULL || op->outputs[0]->count >= UINT32_MAX)
+    if (packed.decode == NULL || op->outputs[0]->count >= UINT32_MAX ||
+        !vecq_lowbit_is_constant(packed.decode))
         return VECQ_OK;
-    for (i = 0; i < packed.decode->n_inputs; i++)
-        if (packed.decode->inputs[i]->kind != VECQ_VAR_CONSTANT)
-            return VECQ_OK;
     *taken = 1;
     if (e->prefer_memory)
         vecq_planner_each_run(planner, op);
@@ -74,6 +71,9 @@ static vecq_status engine_plan(void *engine, vecq_planner *planner, const vecq_o
     case VECQ_OP_GEMM:
     case VECQ_OP_MATMUL:
         return vecq_lowbit_plan_layer(e, planner, op, taken, err);
+    case VECQ_OP_GATHER:
+        return vecq_lowbit_memo_of(e, op)->is_gather ? vecq_lowbit_plan_gather(e, planner, op, taken, err)
+                                                     : VECQ_OK;
     default:
         return vecq_lowbit_plan_image(e, planner, op, taken, err);
     }

@@ -256,6 +256,7 @@ vecq_status vecq_lowbit_choose(vecq_lowbit *e, vecq_error *err)
     for (i = 0; i < e->program->n_ops; i++) {
         e->memos[i].is_layer = is_layer(e->program->ops[i], &e->memos[i]);
         e->memos[i].is_product = is_product(e, e->program->ops[i], &e->memos[i]);
+        e->memos[i].is_gather = vecq_lowbit_is_gather(e, e->program->ops[i], &e->memos[i]);
     }
     for (i = 0; i < e->program->n_ops; i++)
         if (e->program->ops[i]->kind == VECQ_OP_QUANTIZE_PAIR)

@@ -40,6 +40,7 @@ typedef struct vecq_lowbit_memo {
     int is_layer;   /* done here, on bytes */
     int is_product; /* done here, on the fields as they are: on bytes if is_layer, else on floats */
     int is_done;    /* a QuantizePair whose bytes the layer before it writes */
+    int is_gather;  /* of rows of a packed table (weight.decode) */
     vecq_lowbit_weight weight;
     vecq_igemm_shape shape;
     const vecq_lowbit_layout *bytes; /* QuantizePair: the layout it is kept in; NULL: it is not ours */
@@ -97,6 +98,10 @@ vecq_status vecq_lowbit_plan_layer(vecq_lowbit *e, vecq_planner *planner, const 
 /* Of few rows, on the fields as they are (memo->is_product). */
 vecq_status vecq_lowbit_plan_product(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op,
                                      vecq_error *err);
+/* Rows of a packed table, decoded as they are asked for (memo->is_gather). */
+int vecq_lowbit_is_gather(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo *memo);
+vecq_status vecq_lowbit_plan_gather(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
+                                    vecq_error *err);
 /* Pooling and elementwise ops on images that lie channels last. */
 vecq_status vecq_lowbit_plan_image(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                    vecq_error *err);
@@ -105,6 +110,9 @@ vecq_status vecq_lowbit_plan_image(vecq_lowbit *e, vecq_planner *planner, const 
 
 /* The Decode op that a variable comes from by way of Reshape and Transpose ops, or NULL. */
 const vecq_op *vecq_lowbit_decode_of(const vecq_var *var);
+
+/* Whether fields and scales of a Decode op are known when the plan is made. */
+int vecq_lowbit_is_constant(const vecq_op *decode);
 
 /*
  * Whether `var` is a packed weight whose elements are in the order of its Decode op (`turned` 0), so that
@@ -123,6 +131,24 @@ static inline size_t vecq_lowbit_slice(const vecq_packed_layout *p, size_t i)
         return i / p->cols * ((p->cols + p->group - 1) / p->group) + i % p->cols / p->group;
     return i / (p->count / p->n_slices);
 }
+
+/* A packed weight (of fewer than 2^32 elements) in memory, as its Decode op reads it. */
+typedef struct vecq_lowbit_packed {
+    const vecq_packed_layout *layout;
+    const struct vecq_unpack_kernels *kernels;
+    uint32_t slice; /* length of slices of equal length */
+    const uint8_t *field[VECQ_FIELDS_MAX];
+    const float *scales;
+} vecq_lowbit_packed;
+
+/* The slots of fields and scales among the reads of a step, and what they hold in a run. */
+#define VECQ_LOWBIT_READS (VECQ_FIELDS_MAX + 1u)
+vecq_status vecq_lowbit_reads(vecq_planner *planner, const vecq_op *decode,
+                              vecq_slot reads[VECQ_LOWBIT_READS], vecq_error *err);
+void vecq_lowbit_read(const vecq_packed_layout *layout, const void *const reads[VECQ_LOWBIT_READS],
+                      vecq_lowbit_packed *out);
+/* Values of weights [begin, begin + n), in the order of the Decode op. */
+void vecq_lowbit_values(const vecq_lowbit_packed *packed, size_t begin, size_t n, float *out);
 
 /* All codes of a Decode op, one byte each, in its order. */
 void vecq_lowbit_codes(const vecq_op *decode, uint8_t *codes);

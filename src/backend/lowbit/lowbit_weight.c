@@ -5,6 +5,7 @@
 #include "backend/lowbit/lowbit_private.h"
 #include "base/alloc.h"
 #include "base/status.h"
+#include "kernels/unpack/unpack.h"
 
 static int moves(const vecq_op *op)
 {
@@ -16,6 +17,16 @@ const vecq_op *vecq_lowbit_decode_of(const vecq_var *var)
     while (var->kind == VECQ_VAR_RESULT && moves(var->producer))
         var = var->producer->inputs[0];
     return var->kind == VECQ_VAR_RESULT && var->producer->kind == VECQ_OP_DECODE ? var->producer : NULL;
+}
+
+int vecq_lowbit_is_constant(const vecq_op *decode)
+{
+    size_t i;
+
+    for (i = 0; i < decode->n_inputs; i++)
+        if (decode->inputs[i]->kind != VECQ_VAR_CONSTANT)
+            return 0;
+    return 1;
 }
 
 /* A Transpose that swaps a matrix of rows x cols into cols x rows, ones left out. */
@@ -121,4 +132,72 @@ vecq_status vecq_lowbit_vector(const vecq_var *var, size_t n, float *dst, int *k
     vecq_packed_values(layout, codes, vecq_lowbit_scales(decode), dst);
     vecq_free(codes);
     return VECQ_OK;
+}
+
+/* ---- values of a part ---- */
+
+vecq_status vecq_lowbit_reads(vecq_planner *planner, const vecq_op *decode,
+                              vecq_slot reads[VECQ_LOWBIT_READS], vecq_error *err)
+{
+    size_t i;
+
+    for (i = 0; i < VECQ_LOWBIT_READS; i++) {
+        reads[i] = VECQ_NO_SLOT;
+        if (i < decode->n_inputs)
+            VECQ_TRY(vecq_planner_input(planner, decode->inputs[i], NULL, NULL, &reads[i], err));
+    }
+    return VECQ_OK;
+}
+
+void vecq_lowbit_read(const vecq_packed_layout *layout, const void *const reads[VECQ_LOWBIT_READS],
+                      vecq_lowbit_packed *out)
+{
+    size_t i;
+
+    out->layout = layout;
+    out->kernels = vecq_unpack_kernels_active();
+    out->slice = (uint32_t)(layout->count / layout->n_slices);
+    out->scales = reads[0];
+    for (i = 0; i < VECQ_FIELDS_MAX; i++)
+        out->field[i] = reads[i + 1];
+}
+
+/* The slice of a weight, and how many from it on are in the same one. Of 32 bits: rows of an embedding are
+ * short, and divisions are most of what comes before their elements. */
+static uint32_t slice_at(const vecq_lowbit_packed *packed, uint32_t at, uint32_t *left)
+{
+    const vecq_packed_layout *p = packed->layout;
+    uint32_t slice, cols = (uint32_t)p->cols, group = (uint32_t)p->group, column;
+
+    if (group == 0) {
+        slice = at / packed->slice;
+        *left = (slice + 1) * packed->slice - at;
+        return slice;
+    }
+    column = at % cols;
+    slice = column / group;
+    *left = (slice + 1) * group < cols ? (slice + 1) * group - column : cols - column;
+    return at / cols * ((cols + group - 1) / group) + slice;
+}
+
+void vecq_lowbit_values(const vecq_lowbit_packed *packed, size_t begin, size_t n, float *out)
+{
+    const vecq_packed_layout *p = packed->layout;
+    uint32_t part, slice, first = (uint32_t)begin;
+    vecq_unpack_strip strip;
+    unsigned f;
+
+    for (; n > 0; first += part, out += part, n -= part) {
+        slice = slice_at(packed, first, &part);
+        part = part < n ? part : (uint32_t)n;
+        for (f = 0; f < p->strips.n_fields; f++) {
+            const vecq_field_layout *field = &p->strips.field[f];
+            uint32_t n_bytes = (uint32_t)field->n_bytes, s = first / n_bytes, at = first - s * n_bytes;
+
+            strip.field[f] = packed->field[f] + at;
+            strip.at[f] = s * field->bits;
+            part = part < n_bytes - at ? part : n_bytes - at;
+        }
+        packed->kernels->strip_floats(&strip, p->bits, part, packed->scales[slice], out);
+    }
 }

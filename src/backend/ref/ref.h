@@ -33,6 +33,11 @@ vecq_status vecq_ref_post(const vecq_ref_call *call);
 void vecq_ref_post_f32(const vecq_post *post, float *y, const float *residual, size_t n);
 void vecq_ref_post_f64(const vecq_post *post, double *y, const double *residual, size_t n);
 
+/* rows[i]: element i of the indices (inputs[1]) of a Gather op as a row of [0, limit). VECQ_ERR_VALUE when
+ * one is not in [-limit, limit). */
+vecq_status vecq_ref_gather_rows(const vecq_op *op, const void *indices, int64_t limit, size_t *rows,
+                                 vecq_error *err);
+
 #define VECQ_OP(symbol, title, stem, n_in_min, n_in_max, n_out, flags)                                       \
     vecq_status vecq_ref_##stem(const vecq_ref_call *call);
 #include "graph/ops.def"

@@ -10,12 +10,13 @@
 /* ---- indices ---- */
 
 /*
- * rows[i]: indices[i] as a row of [0, limit). The look-ups come from data (words of a text), so one that is
- * out of range is an error of the input, not of the program.
+ * The look-ups come from data (words of a text), so one that is out of range is an error of the input, not of
+ * the program.
  */
-static vecq_status read_rows(const vecq_ref_call *call, const vecq_var *indices, const void *src,
-                             int64_t limit, size_t *rows)
+vecq_status vecq_ref_gather_rows(const vecq_op *op, const void *src, int64_t limit, size_t *rows,
+                                 vecq_error *err)
 {
+    const vecq_var *indices = op->inputs[1];
     size_t i;
 
     for (i = 0; i < indices->count; i++) {
@@ -24,8 +25,8 @@ static vecq_status read_rows(const vecq_ref_call *call, const vecq_var *indices,
 
         if (index < -limit || index >= limit)
             return vecq_error_set(
-                call->err, VECQ_ERR_VALUE, "%s '%s': index %lld (element %zu of '%s') is not below %lld",
-                call->op->info->name, call->op->name, (long long)index, i, indices->name, (long long)limit);
+                err, VECQ_ERR_VALUE, "%s '%s': index %lld (element %zu of '%s') is not below %lld",
+                op->info->name, op->name, (long long)index, i, indices->name, (long long)limit);
         rows[i] = (size_t)(index < 0 ? index + limit : index);
     }
     return VECQ_OK;
@@ -61,7 +62,7 @@ static vecq_status gather_begin(const vecq_ref_call *call, const vecq_var *data,
         !vecq_add_size(n, is_gradient ? w->n_rows : 0, &n) ||
         (w->rows = vecq_alloc(n, sizeof *w->rows)) == NULL)
         return vecq_error_memory(call->err, w->n_picks * sizeof *w->rows);
-    status = read_rows(call, indices, call->in[1], data->dims[params->axis], w->rows);
+    status = vecq_ref_gather_rows(call->op, call->in[1], data->dims[params->axis], w->rows, call->err);
     if (status != VECQ_OK) {
         vecq_free(w->rows);
         return status;

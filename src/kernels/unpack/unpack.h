@@ -24,6 +24,14 @@ static inline size_t vecq_unpack_bytes(size_t n_codes, unsigned bits)
     return (n_codes + VECQ_UNPACK_BLOCK - 1) / VECQ_UNPACK_BLOCK * 64u * bits;
 }
 
+/* Consecutive codes where they lie in the file (docs/format/packed.md, "Strips"), in one strip of each field:
+ * code i has its part in bits [at[f], at[f] + width of field f) of byte field[f][i]. As many fields as `bits`
+ * has ones, top bits first. */
+typedef struct vecq_unpack_strip {
+    const uint8_t *field[3];
+    unsigned at[3];
+} vecq_unpack_strip;
+
 typedef struct vecq_unpack_kernels {
     const char *name;
     /* codes[512 n_blocks], each below 2^bits, into blocks[64 bits n_blocks] */
@@ -40,6 +48,11 @@ typedef struct vecq_unpack_kernels {
     /* out[i] = scale[i mod 16] * table[u]; table[2^bits] */
     void (*lookup)(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors, const float *table,
                    const float scale[16], float *out);
+    /* out[i] = scale * ((float)u - (2^(bits-1) - 0.5f)) for the codes i < n of a strip */
+    void (*strip_floats)(const vecq_unpack_strip *strip, unsigned bits, size_t n, float scale, float *out);
+    /* out[i] = scale * table[u]; table[2^bits] */
+    void (*strip_lookup)(const vecq_unpack_strip *strip, unsigned bits, size_t n, const float *table,
+                         float scale, float *out);
 } vecq_unpack_kernels;
 
 /* The table of a level, or NULL when this build has none. `level` is a vecq_cpu_level. */

@@ -219,13 +219,105 @@ static void unpack_pack(const uint8_t *codes, size_t n_blocks, unsigned bits, ui
                                blocks + b * 64 * bits);
 }
 
-#ifndef UNPACK_LOOKUP /* a file may have a better one */
-#define UNPACK_LOOKUP unpack_lookup
+/* ---- strips of the file ---- */
+
+/* 64 codes of a strip from place `i` on; the shift of a strip is known to the caller only. */
+UNPACK_BODY void unpack_strip_vector(const vecq_unpack_strip *strip, unsigned bits, size_t i, uint8_t *out)
+{
+    unsigned lane, f;
+
+    for (lane = 0; lane < 64; lane += UNPACK_BYTES) {
+        unpack_words u = {0};
+        unsigned left = bits, n = 0;
+
+        for (f = 8; f > 0; f /= 2) {
+            unpack_words x;
+
+            if ((bits & f) == 0)
+                continue;
+            left -= f;
+            x = *(const unpack_words *)(const void *)(strip->field[n] + i + lane);
+            x = x >> (uint16_t)strip->at[n] & UNPACK_ALL((1u << f) - 1u);
+            u |= x << (uint16_t)left;
+            n++;
+        }
+        *(unpack_words *)(void *)(out + lane) = u;
+    }
+}
+
+/* Codes [begin, begin + n) of a strip, n <= 512, into out[n rounded up to 64]; the last bytes of the fields
+ * by way of copies, since nothing behind them may be read. */
+UNPACK_BODY void unpack_strip_bytes(const vecq_unpack_strip *strip, unsigned bits, size_t begin, size_t n,
+                                    uint8_t *out)
+{
+    vecq_unpack_strip last = *strip;
+    uint8_t copy[3][64];
+    size_t i;
+    unsigned f;
+
+    for (i = 0; i + 64 <= n; i += 64)
+        unpack_strip_vector(strip, bits, begin + i, out + i);
+    if (i == n)
+        return;
+    memset(copy, 0, sizeof copy);
+    for (f = 0; f < (unsigned)__builtin_popcount(bits); f++) {
+        memcpy(copy[f], strip->field[f] + begin + i, n - i);
+        last.field[f] = copy[f];
+    }
+    unpack_strip_vector(&last, bits, 0, out + i);
+}
+
+static void unpack_strip_codes(const vecq_unpack_strip *strip, unsigned bits, size_t begin, size_t n,
+                               uint8_t *out)
+{
+#define UNPACK_CALL(k) unpack_strip_bytes(strip, k, begin, n, out)
+    UNPACK_SWITCH(bits, UNPACK_CALL)
+#undef UNPACK_CALL
+}
+
+static void unpack_strip_floats(const vecq_unpack_strip *strip, unsigned bits, size_t n, float scale,
+                                float *restrict out)
+{
+    const float offset = (float)(1u << (bits - 1)) - 0.5f;
+    uint8_t u[VECQ_UNPACK_BLOCK];
+    size_t begin, m, i, j;
+    float last[64];
+
+    for (begin = 0; begin < n; begin += m, out += m) {
+        m = n - begin < VECQ_UNPACK_BLOCK ? n - begin : VECQ_UNPACK_BLOCK;
+        unpack_strip_codes(strip, bits, begin, m, u);
+        for (i = 0; i + 64 <= m; i += 64)
+            for (j = 0; j < 64; j++)
+                out[i + j] = scale * ((float)u[i + j] - offset);
+        for (j = 0; i < m && j < 64; j++) /* codes behind the last are zero */
+            last[j] = scale * ((float)u[i + j] - offset);
+        memcpy(out + i, last, (m - i) * sizeof *out);
+    }
+}
+
+static void unpack_strip_lookup(const vecq_unpack_strip *strip, unsigned bits, size_t n,
+                                const float *restrict table, float scale, float *restrict out)
+{
+    uint8_t u[VECQ_UNPACK_BLOCK];
+    size_t begin, m, i;
+
+    for (begin = 0; begin < n; begin += m, out += m) {
+        m = n - begin < VECQ_UNPACK_BLOCK ? n - begin : VECQ_UNPACK_BLOCK;
+        unpack_strip_codes(strip, bits, begin, m, u);
+        for (i = 0; i < m; i++)
+            out[i] = scale * table[u[i]];
+    }
+}
+
+#ifndef UNPACK_LOOKUP /* a file may have better ones */
+#define UNPACK_LOOKUP       unpack_lookup
+#define UNPACK_STRIP_LOOKUP unpack_strip_lookup
 #endif
 
 #define UNPACK_TABLE(isa)                                                                                    \
     extern const vecq_unpack_kernels vecq_unpack_kernels_##isa;                                              \
-    const vecq_unpack_kernels vecq_unpack_kernels_##isa = {#isa,          unpack_pack,   unpack_codes,       \
-                                                           unpack_levels, unpack_floats, UNPACK_LOOKUP};
+    const vecq_unpack_kernels vecq_unpack_kernels_##isa = {                                                  \
+        #isa,          unpack_pack,   unpack_codes,        unpack_levels,                                    \
+        unpack_floats, UNPACK_LOOKUP, unpack_strip_floats, UNPACK_STRIP_LOOKUP};
 
 #endif

@@ -109,6 +109,47 @@ static void unpack_lookup_ref(const uint8_t *blocks, unsigned bits, size_t vecto
         out[i] = scale[i % 16] * table[unpack_code(blocks, bits, vector * VECQ_UNPACK_VECTOR + i)];
 }
 
+static unsigned unpack_strip_code(const vecq_unpack_strip *strip, unsigned bits, size_t i)
+{
+    unsigned f, n = 0, left = bits, u = 0;
+
+    assert(bits >= 1 && bits <= 8);
+    for (f = 8; f > 0; f /= 2) {
+        if ((bits & f) == 0)
+            continue;
+        left -= f;
+        u |= ((unsigned)strip->field[n][i] >> strip->at[n] & ((1u << f) - 1u)) << left;
+        n++;
+    }
+    return u;
+}
+
+static void unpack_strip_floats_ref(const vecq_unpack_strip *strip, unsigned bits, size_t n, float scale,
+                                    float *out)
+{
+    float offset = (float)(1u << (bits - 1)) - 0.5f;
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        out[i] = scale * ((float)unpack_strip_code(strip, bits, i) - offset);
+}
+
+static void unpack_strip_lookup_ref(const vecq_unpack_strip *strip, unsigned bits, size_t n,
+                                    const float *table, float scale, float *out)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        out[i] = scale * table[unpack_strip_code(strip, bits, i)];
+}
+
 const vecq_unpack_kernels vecq_unpack_kernels_ref = {
-    "ref", unpack_pack_ref, unpack_codes_ref, unpack_levels_ref, unpack_floats_ref, unpack_lookup_ref,
+    "ref",
+    unpack_pack_ref,
+    unpack_codes_ref,
+    unpack_levels_ref,
+    unpack_floats_ref,
+    unpack_lookup_ref,
+    unpack_strip_floats_ref,
+    unpack_strip_lookup_ref,
 };
