@@ -3,7 +3,8 @@
  * Integer convolutions and products on one thread, against this machine's peak of byte dot products and
  * oneDNN's int8 convolution, measured in turn with ours:
  *
- *     bench_igemm [--net resnet18|mobilenetv2|resnet20|vgg|gemm] [--bits K] [--packed] [--batch N] [--runs N]
+ *     bench_igemm [--net resnet18|mobilenetv2|resnet20|vgg|gemm] [--bits K] [--whole] [--packed] [--batch N]
+ * [--runs N]
  *
  * A line is a shape: times in the net, microseconds of processor time (medians), share of the peak (median
  * over the runs), the same of oneDNN. The last line sums the net up. Bytes in, bytes out: ReLU and
@@ -29,7 +30,7 @@
 typedef struct options {
     const char *net;
     unsigned bits;
-    int is_packed;
+    int is_whole, is_packed;
     size_t batch, runs;
 } options;
 
@@ -63,8 +64,9 @@ static double processor_seconds(void)
     PEAK_ONE(r, op, 3)                                                                                       \
     PEAK_ONE(r, op, 4)                                                                                       \
     PEAK_ONE(r, op, 5)                                                                                       \
-    PEAK_ONE(r, op, 6) PEAK_ONE(r, op, 7) PEAK_ONE(r, op, 8) PEAK_ONE(r, op, 9) PEAK_ONE(r, op, 10)          \
-        PEAK_ONE(r, op, 11) PEAK_ONE(r, op, 12) PEAK_ONE(r, op, 13) PEAK_ONE(r, op, 14) PEAK_ONE(r, op, 15)
+    PEAK_ONE(r, op, 6)                                                                                       \
+    PEAK_ONE(r, op, 7) PEAK_ONE(r, op, 8) PEAK_ONE(r, op, 9) PEAK_ONE(r, op, 10) PEAK_ONE(r, op, 11)         \
+        PEAK_ONE(r, op, 12) PEAK_ONE(r, op, 13) PEAK_ONE(r, op, 14) PEAK_ONE(r, op, 15)
 #define PEAK_ONE(r, op, n) op " %%" r "0,%%" r "1,%%" r #n "\n"
 #define PEAK_CLOBBERS                                                                                        \
     "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",        \
@@ -140,7 +142,7 @@ static void subject_setup(subject *s, const vecq_igemm_shape *shape, const optio
         s->scale[i] = 1e-4f;
         s->bias[i] = 0.5f;
     }
-    vecq_igemm_prepack(shape, o->bits, o->is_packed, codes, s->memory, &s->job.weight);
+    vecq_igemm_prepack(shape, o->bits, o->is_whole, o->is_packed, codes, s->memory, &s->job.weight);
     s->job.out = (vecq_igemm_output){.scale = s->scale,
                                      .bias = s->bias,
                                      .low = 0.0f,
@@ -283,6 +285,8 @@ static int parse(int argc, char **argv, options *o)
     for (i = 1; i < argc; i++)
         if (strcmp(argv[i], "--packed") == 0)
             o->is_packed = 1;
+        else if (strcmp(argv[i], "--whole") == 0)
+            o->is_whole = 1;
         else if (i + 1 < argc && strcmp(argv[i], "--net") == 0)
             o->net = argv[++i];
         else if (i + 1 < argc && strcmp(argv[i], "--bits") == 0)
@@ -293,17 +297,20 @@ static int parse(int argc, char **argv, options *o)
             o->runs = (size_t)atoi(argv[++i]);
         else
             return 0;
+    if (o->is_whole)
+        o->bits = 8;
     return o->bits >= 1 && o->bits <= 8 && o->batch >= 1 && o->runs >= 1 && o->runs <= RUNS_MAX;
 }
 
 int main(int argc, char **argv)
 {
-    options o = {"resnet18", 4, 0, 1, 31};
+    options o = {.net = "resnet18", .bits = 4, .batch = 1, .runs = 31};
     totals total = {0, 0, 0, 0};
     int i;
 
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: bench_igemm [--net NAME] [--bits K] [--packed] [--batch N] [--runs N]\n");
+        fprintf(stderr,
+                "usage: bench_igemm [--net NAME] [--bits K] [--whole] [--packed] [--batch N] [--runs N]\n");
         return 2;
     }
 #ifdef _OPENMP

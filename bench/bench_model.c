@@ -93,7 +93,7 @@ static vecq_status prepare(bench *b, char **inputs, size_t n, vecq_error *err)
 {
     const vecq_backend *backends[8];
     vecq_exec_options options = {.backends = backends, .threads = b->threads};
-    vecq_lower_options lower = {.is_frozen = 1};
+    vecq_lower_options lower = {.is_frozen = 1, .keep_packed = 1};
     const vecq_graph *graph;
     size_t i;
 

@@ -190,7 +190,7 @@ def quantize_int8(path, feeds, target):
         def get_next(self):
             return self.rest.pop() if self.rest else None
 
-    quant_pre_process(path, target + ".pre")
+    quant_pre_process(path, target + ".pre", skip_symbolic_shape=True)
     quantize_static(target + ".pre", target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
                     activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
     return target

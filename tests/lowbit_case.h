@@ -59,11 +59,15 @@ static inline vecq_var *lowbit_constant(vecq_program *program, vecq_dtype dtype,
     return var;
 }
 
+#define LOWBIT_WHOLE 9u /* in place of a number of bits: int8 with integers as levels */
+
 /* Random codes and scales of c's weight, as a Decode op of shape `w`. */
 static inline vecq_var *lowbit_weight(vecq_program *program, const lowbit_case *c, unsigned bits,
                                       size_t n_slices, uint64_t seed)
 {
-    vecq_decode_params params = {.rank = c->w_rank};
+    const int is_whole = bits == LOWBIT_WHOLE;
+    vecq_decode_params params = {.rank = c->w_rank,
+                                 .layout = {.is_whole = is_whole, .flip = is_whole ? 128 : 0}};
     size_t count = c->rows * c->cols, i;
     vecq_error err = VECQ_ERROR_INIT;
     uint8_t *codes = malloc(count), *field = malloc(count + 64);
@@ -74,6 +78,7 @@ static inline vecq_var *lowbit_weight(vecq_program *program, const lowbit_case *
     vecq_rng rng;
     unsigned f;
 
+    bits = is_whole ? 8 : bits;
     vecq_rng_seed(&rng, seed);
     for (i = 0; i < count; i++)
         codes[i] = (uint8_t)(vecq_rng_uniform(&rng) * (1u << bits));
@@ -94,7 +99,7 @@ static inline vecq_var *lowbit_weight(vecq_program *program, const lowbit_case *
         dims[0] = (int64_t)layout->rows;
         dims[1] = (int64_t)layout->cols;
         vecq_strips_pack(&params.layout.strips, f, codes, field);
-        inputs[f + 1] = lowbit_constant(program, VECQ_DT_UINT8, 2, dims, field);
+        inputs[f + 1] = lowbit_constant(program, is_whole ? VECQ_DT_INT8 : VECQ_DT_UINT8, 2, dims, field);
     }
     assert_ok(vecq_program_op(program, VECQ_OP_DECODE, "w", inputs, params.layout.strips.n_fields + 1,
                               &params, sizeof params, 0, &op, &err),

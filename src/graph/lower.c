@@ -28,9 +28,11 @@ typedef struct lower_mark {
     int is_dependent; /* on a tensor with a role: not to be folded */
     int is_needed;
     int has_folded_use;
-    int is_made; /* vecq_lower_check(): by a node before */
+    int has_other_use; /* than as the weight of a layer */
+    int is_made;       /* vecq_lower_check(): by a node before */
     vecq_var *var;
     const vecq_plan_item *item; /* how it is quantized, or NULL */
+    const vecq_packed *packed;  /* ROLE_PACKED */
 } lower_mark;
 
 typedef struct lower_row {
@@ -181,28 +183,40 @@ static void find_dependents(vecq_lower *l)
             find_dependents_in(l->ir->graphs[g]);
 }
 
-/* Values that something else than moving elements is computed from before run time; nodes stand in order. */
+static int node_is_layer(const vecq_node *node)
+{
+    return vecq_node_is(node, "Conv") || vecq_node_is(node, "Gemm") || vecq_node_is(node, "MatMul");
+}
+
+/* Values that something else than moving elements is computed from before run time, and those that are read
+ * by others than layers; nodes stand in order. */
 static void find_folded_uses(const vecq_graph *graph)
 {
     size_t i, k, o;
 
     for (i = graph->n_nodes; i-- > 0;) {
         const vecq_node *node = graph->nodes[i];
-        int is_constant = 0, is_folded = 0;
+        int is_constant = 0, is_folded = 0, is_other = !node_is_layer(node);
 
         for (o = 0; o < node->n_outputs; o++)
             if (node->outputs[o] != NULL) {
                 is_constant |= node->outputs[o]->is_constant;
                 is_folded |= mark_of(node->outputs[o])->has_folded_use;
+                if (node->outputs[o]->is_constant && vecq_packed_moves(node))
+                    is_other = mark_of(node->outputs[o])->has_other_use;
             }
+        for (k = 0; k < node->n_inputs; k++)
+            if (node->inputs[k] != NULL && mark_of(node->inputs[k]) != NULL)
+                mark_of(node->inputs[k])->has_other_use |= is_other || (!is_constant && k != 1);
         for (k = 0; is_constant && k < node->n_inputs; k++)
             if (node->inputs[k] != NULL && mark_of(node->inputs[k]) != NULL)
                 mark_of(node->inputs[k])->has_folded_use |= is_folded || k > 0 || !vecq_packed_moves(node);
     }
 }
 
-/* A packed weight stays packed when everything computed from it before run time only moves its elements. */
-static void find_packed(vecq_lower *l)
+/* A packed weight stays packed when everything computed from it before run time only moves its elements;
+ * what DequantizeLinear makes does if layers alone read it. */
+static vecq_status find_packed(vecq_lower *l, vecq_error *err)
 {
     const vecq_graph *graph = l->ir->main;
     size_t g, i;
@@ -210,10 +224,21 @@ static void find_packed(vecq_lower *l)
     for (g = l->ir->n_graphs; g-- > 0;)
         if (is_scope(l, l->ir->graphs[g]))
             find_folded_uses(l->ir->graphs[g]);
-    for (i = 0; i < graph->n_values; i++)
-        if (vecq_packed_of(graph->values[i]->constant) != NULL && !mark_of(graph->values[i])->has_folded_use)
-            mark_of(graph->values[i])->role = ROLE_PACKED;
+    for (i = 0; i < graph->n_values; i++) {
+        const vecq_value *value = graph->values[i];
+        lower_mark *mark = mark_of(value);
+
+        if (mark->has_folded_use)
+            continue;
+        mark->packed = vecq_packed_of(value->constant);
+        if (mark->packed == NULL && value->is_constant && value->producer != NULL && !mark->has_other_use &&
+            !value->is_graph_output)
+            VECQ_TRY(vecq_packed_linear(l, value->producer, &mark->packed, err));
+        if (mark->packed != NULL)
+            mark->role = ROLE_PACKED;
+    }
     find_dependents(l);
+    return VECQ_OK;
 }
 
 static void find_roles(vecq_lower *l, const vecq_weight_list *list)
@@ -250,7 +275,7 @@ static vecq_status prepare(vecq_lower *l, vecq_error *err)
     if (status == VECQ_OK && !l->options->is_frozen)
         find_roles(l, &list);
     if (status == VECQ_OK && l->options->is_frozen && l->options->keep_packed)
-        find_packed(l);
+        status = find_packed(l, err);
     vecq_weights_clear(&list);
     return status;
 }
@@ -539,7 +564,7 @@ static vecq_status value_var(vecq_lower *l, const vecq_value *value, vecq_var **
     if (mark == NULL)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "'%s' belongs to another graph", value->name);
     if (mark->var == NULL && mark->role == ROLE_PACKED) {
-        VECQ_TRY(vecq_lower_packed(l, value, &mark->var, err));
+        VECQ_TRY(vecq_lower_packed(l, value, mark->packed, &mark->var, err));
     } else if (mark->var == NULL && mark->role != ROLE_NONE) {
         VECQ_TRY(stored_var(l, value, &mark->var, err));
         if (mark->item != NULL)

@@ -3,6 +3,24 @@
 
 #include "kernels/quantize/quantize.h"
 
+void vecq_packed_codes_of(const vecq_packed_layout *p, const uint8_t *const fields[VECQ_FIELDS_MAX],
+                          uint8_t *codes)
+{
+    size_t i;
+
+    vecq_strips_unpack(&p->strips, fields, codes);
+    for (i = 0; p->flip != 0 && i < p->count; i++)
+        codes[i] ^= p->flip;
+}
+
+static void decode_whole(const uint8_t *codes, size_t n, float scale, float *dst)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        dst[i] = (float)((int)codes[i] - 128) * scale;
+}
+
 void vecq_packed_values(const vecq_packed_layout *p, const uint8_t *codes, const float *scale, float *dst)
 {
     const vecq_quantize_kernels *kernels = vecq_quantize_kernels_active();
@@ -15,7 +33,10 @@ void vecq_packed_values(const vecq_packed_layout *p, const uint8_t *codes, const
             size_t left = p->cols - at % p->cols;
             n = left < p->group ? left : p->group;
         }
-        kernels->decode_u8(codes + at, n, scale[s++], p->bits, dst + at);
+        if (p->is_whole)
+            decode_whole(codes + at, n, scale[s++], dst + at);
+        else
+            kernels->decode_u8(codes + at, n, scale[s++], p->bits, dst + at);
         at += n;
     }
 }

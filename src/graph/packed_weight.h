@@ -9,7 +9,7 @@
 #include "coding/strips.h"
 #include "graph/graph.h"
 
-/* value = scale[slice] * (code - (2^(bits-1) - 1/2)) */
+/* value = scale[slice] * (code - (2^(bits-1) - 1/2)), or, whole, scale[slice] * (code - 2^(bits-1)) */
 typedef struct vecq_packed_layout {
     unsigned bits;
     vecq_strips strips;
@@ -17,6 +17,8 @@ typedef struct vecq_packed_layout {
     size_t n_slices; /* scales */
     size_t group;    /* ragged form: weights per group along a row; 0: slices of equal length */
     size_t cols;     /* ragged form: length of a row */
+    int is_whole;    /* bytes that DequantizeLinear reads: bits is 8 */
+    uint8_t flip;    /* whole: bits of the field that are turned in a code: 128 for int8 */
 } vecq_packed_layout;
 
 typedef struct vecq_packed {
@@ -31,6 +33,9 @@ static inline const vecq_packed *vecq_packed_of(const vecq_const *constant)
     return constant != NULL ? constant->packed : NULL;
 }
 
+/* Codes of all weights, one byte each, from their fields. */
+void vecq_packed_codes_of(const vecq_packed_layout *layout, const uint8_t *const fields[VECQ_FIELDS_MAX],
+                          uint8_t *codes);
 /* Values of all weights, in row-major order, from their codes (one byte each) and scales. */
 void vecq_packed_values(const vecq_packed_layout *layout, const uint8_t *codes, const float *scale,
                         float *dst);

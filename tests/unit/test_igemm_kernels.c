@@ -68,6 +68,13 @@ typedef struct tensors {
     float *scale, *ties, *bias, *row_scale, *add;
 } tensors;
 
+#define WHOLE 9u /* in place of a number of bits: 8, on integers */
+
+static unsigned width_of(unsigned bits)
+{
+    return bits == WHOLE ? 8 : bits;
+}
+
 static int32_t oracle_sum(const vecq_igemm_shape *s, const tensors *t, unsigned bits, int zero,
                           const size_t at[3], size_t o)
 {
@@ -83,7 +90,7 @@ static int32_t oracle_sum(const vecq_igemm_shape *s, const tensors *t, unsigned 
 
                 if (y >= 0 && y < (ptrdiff_t)s->h && x >= 0 && x < (ptrdiff_t)s->w)
                     q = t->x[((at[0] * s->h + (size_t)y) * s->w + (size_t)x) * s->c + group * in + c];
-                sum += (2 * u - ((1 << bits) - 1)) * (q - zero);
+                sum += (bits == WHOLE ? u - 128 : 2 * u - ((1 << bits) - 1)) * (q - zero);
             }
     assert_true(sum >= INT32_MIN && sum <= INT32_MAX);
     return (int32_t)sum;
@@ -199,8 +206,8 @@ static void tensors_fill(const vecq_igemm_shape *s, unsigned bits, int is_extrem
     for (i = 0; i < x; i++)
         t->x[i] = (uint8_t)(is_extreme ? 255 : vecq_rng_below(rng, 256));
     for (i = 0; i < w; i++)
-        t->codes[i] = (uint8_t)(is_extreme ? (vecq_rng_below(rng, 8) != 0 ? (1u << bits) - 1u : 0)
-                                           : vecq_rng_below(rng, 1u << bits));
+        t->codes[i] = (uint8_t)(is_extreme ? (vecq_rng_below(rng, 8) != 0 ? (1u << width_of(bits)) - 1u : 0)
+                                           : vecq_rng_below(rng, 1u << width_of(bits)));
     for (i = 0; i < s->oc; i++) {
         t->scale[i] = uniform(rng, -1e-3, 2e-3);
         t->ties[i] = ldexpf(0.011f, -1 - (int)vecq_rng_below(rng, 6));
@@ -360,7 +367,7 @@ static void check_case(const igemm_case *c, unsigned bits, int is_extreme, size_
     char what[160];
     tensors t;
 
-    assert_true(vecq_igemm_fits(s, bits));
+    assert_true(vecq_igemm_fits(s, width_of(bits)));
     tensors_fill(s, bits, is_extreme, rng, &t);
     for (i = 0; i < pixels * s->oc; i++) {
         size_t pixel = i / s->oc, at[3] = {pixel / s->ow / s->oh, pixel / s->ow % s->oh, pixel % s->ow};
@@ -370,12 +377,12 @@ static void check_case(const igemm_case *c, unsigned bits, int is_extreme, size_
     job.x = input_of(s, &t, job.zero);
     for (level = 0; each_level(&level, &table);) {
         int is_packed = (int)((turn / 8 + turn + level) % 2);
-        size_t bytes = vecq_igemm_weight_bytes(s, bits, is_packed);
+        size_t bytes = vecq_igemm_weight_bytes(s, width_of(bits), is_packed);
         void *memory = fence_place(FENCE_WEIGHT, NULL, bytes);
         results r;
 
         memset(memory, 0x33, bytes);
-        vecq_igemm_prepack(s, bits, is_packed, t.codes, memory, &job.weight);
+        vecq_igemm_prepack(s, width_of(bits), bits == WHOLE, is_packed, t.codes, memory, &job.weight);
         output_choose(&t, turn, &job.out);
         results_setup(s, turn % 4 == 1 ? 5 : 0, turn % 8 < 3, &r, &job.out);
         snprintf(what, sizeof what, "%s, %u bits, %s, %s", c->name, bits, is_packed ? "packed" : "bytes",
@@ -418,7 +425,7 @@ static void test_cases(void **state)
     (void)state;
     vecq_rng_seed(&rng, 1);
     for (i = 0; i < COUNT(cases); i++)
-        for (bits = 1; bits <= 8; bits++)
+        for (bits = 1; bits <= WHOLE; bits++)
             check_case(&cases[i], bits, 0, turn++, &rng);
 }
 
@@ -432,7 +439,7 @@ static void test_extremes(void **state)
     (void)state;
     vecq_rng_seed(&rng, 2);
     for (i = 0; i < COUNT(cases); i += 3)
-        for (bits = 5; bits <= 8; bits++)
+        for (bits = 5; bits <= WHOLE; bits++)
             check_case(&cases[i], bits, 1, turn++, &rng);
 }
 
@@ -455,7 +462,7 @@ static void test_products(void **state)
                 if (turn % 5 != 0)
                     continue;
                 assert_memory_equal(&s, &t, sizeof s);
-                check_case(&c, 1 + (unsigned)(turn / 5 % 8), 0, turn / 5, &rng);
+                check_case(&c, 1 + (unsigned)(turn / 5 % WHOLE), 0, turn / 5, &rng);
             }
 }
 

@@ -38,6 +38,16 @@ static vecq_status engine_open(const vecq_exec_options *options, const vecq_prog
     return VECQ_OK;
 }
 
+/* Whether a layer here reads the weight, by way of ops that move its elements. */
+static int feeds_layer(const vecq_lowbit *e, const vecq_var *var)
+{
+    const vecq_lowbit_reader *reader = e->readers[var->index];
+
+    while (reader != NULL && (reader->op->kind == VECQ_OP_RESHAPE || reader->op->kind == VECQ_OP_TRANSPOSE))
+        reader = e->readers[reader->op->outputs[0]->index];
+    return reader != NULL && vecq_lowbit_memo_of(e, reader->op)->is_layer;
+}
+
 /* A packed weight, and what moves its elements: nothing is done until somebody wants values. */
 static vecq_status plan_weight(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                vecq_error *err)
@@ -46,7 +56,9 @@ static vecq_status plan_weight(vecq_lowbit *e, vecq_planner *planner, const vecq
     const vecq_lowbit_layout *layout;
 
     if (packed.decode == NULL || op->outputs[0]->count >= UINT32_MAX ||
-        !vecq_lowbit_is_constant(packed.decode))
+        !vecq_lowbit_is_constant(packed.decode) ||
+        (((const vecq_decode_params *)packed.decode->params)->layout.is_whole &&
+         !feeds_layer(e, op->outputs[0])))
         return VECQ_OK;
     *taken = 1;
     if (e->prefer_memory)

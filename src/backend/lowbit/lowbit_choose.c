@@ -130,6 +130,17 @@ static int product_shape(const vecq_op *op, vecq_igemm_shape *s)
     return s->w > 0 && s->oc > 0;
 }
 
+/* Floats are not made of whole weights here: nobody else may read them. */
+static int is_read_once(const vecq_var *weight)
+{
+    for (;; weight = weight->producer->inputs[0]) {
+        if (weight->n_uses != 1 || weight->is_output)
+            return 0;
+        if (weight->producer->kind == VECQ_OP_DECODE)
+            return 1;
+    }
+}
+
 static int is_layer(const vecq_op *op, vecq_lowbit_memo *memo)
 {
     int is_conv = op->kind == VECQ_OP_CONV, turned = 0;
@@ -145,6 +156,7 @@ static int is_layer(const vecq_op *op, vecq_lowbit_memo *memo)
         turned = op->params == NULL || !((const vecq_matmul_params *)op->params)->trans_b;
     return vecq_lowbit_matrix(op->inputs[1], turned, memo->shape.oc, &memo->weight) &&
            memo->weight.layout->group == 0 &&
+           (!memo->weight.layout->is_whole || is_read_once(op->inputs[1])) &&
            (memo->weight.layout->n_slices == 1 || memo->weight.layout->n_slices == memo->shape.oc) &&
            vecq_igemm_fits(&memo->shape, memo->weight.layout->bits);
 }
@@ -171,7 +183,7 @@ static int is_product(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo 
     if (!vecq_lowbit_matrix(op->inputs[1], turned, memo->shape.oc, &memo->weight))
         return 0;
     p = memo->weight.layout;
-    if (p->group > 0 || p->strips.rows != memo->weight.rows || /* folded */
+    if (p->is_whole || p->group > 0 || p->strips.rows != memo->weight.rows || /* folded */
         (p->n_slices != 1 && p->n_slices % memo->weight.rows != 0) ||
         (p->n_slices > memo->weight.rows && memo->is_layer) || memo->weight.cols > 32768)
         return 0;

@@ -109,7 +109,8 @@ static vecq_status make_weight(const vecq_lowbit *e, const vecq_lowbit_memo *mem
         return vecq_error_memory(err, n);
     }
     vecq_lowbit_codes(memo->weight.decode, codes);
-    vecq_igemm_prepack(&memo->shape, bits, e->prefer_memory, codes, memory, &l->job.weight);
+    vecq_igemm_prepack(&memo->shape, bits, memo->weight.layout->is_whole, e->prefer_memory, codes, memory,
+                       &l->job.weight);
     vecq_free(codes);
     if (e->bank == NULL) {
         l->memory = memory;
@@ -131,6 +132,7 @@ static vecq_status make_scales(const vecq_lowbit_memo *memo, const vecq_op *op, 
 {
     const float *scales = vecq_lowbit_scales(memo->weight.decode);
     const vecq_var *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
+    const float part = memo->weight.layout->is_whole ? 1.0f : 0.5f;
     size_t i, oc = memo->shape.oc;
     int known = 1;
 
@@ -139,7 +141,7 @@ static vecq_status make_scales(const vecq_lowbit_memo *memo, const vecq_op *op, 
     if (l->scale == NULL || l->bias == NULL)
         return vecq_error_memory(err, oc * sizeof *l->scale);
     for (i = 0; i < oc; i++)
-        l->scale[i] = 0.5f * scales[memo->weight.layout->n_slices > 1 ? i : 0] * memo->input->scale;
+        l->scale[i] = part * scales[memo->weight.layout->n_slices > 1 ? i : 0] * memo->input->scale;
     l->job.out.scale = l->scale;
     if (bias == NULL)
         return VECQ_OK;

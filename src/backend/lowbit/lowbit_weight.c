@@ -102,7 +102,7 @@ void vecq_lowbit_codes(const vecq_op *decode, uint8_t *codes)
 
     for (f = 0; f < params->layout.strips.n_fields; f++)
         fields[f] = decode->inputs[f + 1]->constant.data;
-    vecq_strips_unpack(&params->layout.strips, fields, codes);
+    vecq_packed_codes_of(&params->layout, fields, codes);
 }
 
 const float *vecq_lowbit_scales(const vecq_op *decode)

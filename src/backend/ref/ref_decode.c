@@ -11,7 +11,7 @@ vecq_status vecq_ref_decode(const vecq_ref_call *call)
 
     for (f = 0; f < params->layout.strips.n_fields; f++)
         fields[f] = call->in[f + 1];
-    vecq_strips_unpack(&params->layout.strips, fields, call->scratch);
+    vecq_packed_codes_of(&params->layout, fields, call->scratch);
     vecq_packed_values(&params->layout, call->scratch, call->in[0], call->out[0]);
     return VECQ_OK;
 }

@@ -4,18 +4,19 @@
  *
  * An activation is a byte q (0..255) that stands for q - zero times its scale; int8 models are stored as q +
  * 128 (the top bit flipped), the zero point too. A weight is a code u that stands for 2u - (2^k - 1), an odd
- * number, times half its scale. What is computed for output channel o at a pixel is the exact integer
+ * number, times half its scale; a whole weight, of 8 bits, for the integer u - 128 times its scale, and below
+ * 2u - (2^k - 1) is to be read as that. What is computed for output channel o at a pixel is the exact integer
  *
  *     T = sum over the window of (2u - (2^k - 1)) (q - zero)
  *
  * with padding q = zero, in 32 bits: vecq_igemm_fits() says how large a window may be. What follows in
  * floats, in exactly this order, is the same at every level:
  *
- *     t = (float)T                              rounded to nearest even; times row_scale[pixel], if there is
- * one y = fmaf(t, scale[o], bias[o])            scale[o]: half the weight's scale times the activation's y =
- * y + add                               a float that is added, or y = fmaf((float)(add_q - add_zero),
- * add_scale, y)       a byte that is added y = the activation function of y q = clip(rint(y / q_scale) +
- * q_zero, q_low, q_high)     ties to even, a float division: ONNX QuantizeLinear
+ *         t = (float)T                          rounded to nearest even; times row_scale[pixel], if there is
+ * one y = fmaf(t, scale[o], bias[o])            scale[o]: half the weight's scale (whole: all of it) times
+ * the activation's y = y + add                           a float that is added, or y = fmaf((float)(add_q -
+ * add_zero), add_scale, y)       a byte that is added y = the activation function of y q = clip(rint(y /
+ * q_scale) + q_zero, q_low, q_high)     ties to even, a float division: QuantizeLinear
  *
  * Tensors are NHWC; a matrix product of x[m][k] and w[n][k] is a 1x1 convolution over m pixels of k channels
  * (vecq_igemm_gemm()). Nothing allocates: size functions say how much memory a step needs. Calls that write
@@ -61,6 +62,7 @@ int vecq_igemm_fits(const vecq_igemm_shape *shape, unsigned bits);
  */
 typedef struct vecq_igemm_weight {
     unsigned bits; /* of a code, 1..8 */
+    int is_whole;  /* bits is 8 */
     int is_packed; /* superblocks: k/8 bytes a weight; each call decodes the panels that it uses. 8 bits:
                       never */
     const void *data;
@@ -71,8 +73,8 @@ typedef struct vecq_igemm_weight {
 size_t vecq_igemm_weight_bytes(const vecq_igemm_shape *shape, unsigned bits, int is_packed);
 /* Prepacks codes[oc][c / groups][kh][kw] into memory (vecq_igemm_weight_bytes(), aligned to 4), which *out
  * borrows. */
-void vecq_igemm_prepack(const vecq_igemm_shape *shape, unsigned bits, int is_packed, const uint8_t *codes,
-                        void *memory, vecq_igemm_weight *out);
+void vecq_igemm_prepack(const vecq_igemm_shape *shape, unsigned bits, int is_whole, int is_packed,
+                        const uint8_t *codes, void *memory, vecq_igemm_weight *out);
 
 /* ---- input ---- */
 

@@ -244,8 +244,13 @@ static void igemm_finish_tile(const vecq_igemm_output *o, const igemm_block *b, 
 
 /* ---- convolution ---- */
 
-/* Sums of the activations in each window of the block: levels of 8 bits are c + 1/2, and the half takes them.
- */
+/* Whether T is twice the dot product of the element bytes, and more: levels of 8 bits are c + 1/2. */
+IGEMM_BODY int igemm_is_twice(const vecq_igemm_weight *w)
+{
+    return w->bits == 8 && !w->is_whole;
+}
+
+/* Sums of the activations in each window of the block, which the halves take. */
 static void igemm_window_sums(const vecq_igemm_job *job, const igemm_plan *p, size_t group, igemm_block *b)
 {
     size_t i, a, c;
@@ -303,7 +308,7 @@ static const int8_t *igemm_panel(const vecq_igemm_job *job, const igemm_plan *p,
 static void igemm_panel_init(const vecq_igemm_job *job, const igemm_plan *p, const int32_t *sums, size_t n,
                              int32_t *init)
 {
-    const int has_window = job->weight.bits == 8 && !p->is_depthwise;
+    const int has_window = igemm_is_twice(&job->weight) && !p->is_depthwise;
     const uint32_t window = (uint32_t)(has_window ? p->outer * p->inner * p->run : 0);
     size_t j;
 
@@ -328,7 +333,7 @@ static igemm_tile igemm_tile_of(const igemm_panel_job *pj, size_t i, int32_t *ac
     igemm_tile t = {.x = pj->job->x + pj->group * p->in,
                     .pixel = pj->block->x + i,
                     .w = pj->w,
-                    .init = pj->job->weight.bits == 8 ? zeros : pj->init,
+                    .init = igemm_is_twice(&pj->job->weight) ? zeros : pj->init,
                     .acc = acc,
                     .outer = p->outer,
                     .inner = p->inner,
@@ -344,7 +349,7 @@ static void igemm_panel_finish(const igemm_panel_job *pj, size_t i, size_t rows,
 {
     size_t channel = pj->vector * IGEMM_VECTOR, n = pj->n_vectors * IGEMM_VECTOR, row, j;
 
-    for (row = 0; pj->job->weight.bits == 8 && row < rows; row++)
+    for (row = 0; igemm_is_twice(&pj->job->weight) && row < rows; row++)
         for (j = 0; j < IGEMM_CHANNELS; j++)
             acc[row * IGEMM_CHANNELS + j] =
                 (int32_t)(2u * (uint32_t)acc[row * IGEMM_CHANNELS + j] + (uint32_t)pj->init[j] +
@@ -483,7 +488,7 @@ static void igemm_block_run(const vecq_igemm_job *job, const igemm_plan *p, igem
         pj.n_vectors = igemm_panel_vector(p, i + 1) - pj.vector;
         v = pj.group * p->vectors + pj.vector;
         igemm_panel_init(job, p, job->weight.sums + v * IGEMM_VECTOR, pj.n_vectors * IGEMM_VECTOR, pj.init);
-        if (job->weight.bits == 8 && summed != pj.group) {
+        if (igemm_is_twice(&job->weight) && summed != pj.group) {
             igemm_window_sums(job, p, pj.group, b);
             summed = pj.group;
         }
@@ -531,7 +536,7 @@ static void igemm_depthwise_panel(const vecq_igemm_job *job, const igemm_plan *p
                                   size_t panel)
 {
     static const int32_t zeros[IGEMM_CHANNELS];
-    const int is_twice = job->weight.bits == 8;
+    const int is_twice = igemm_is_twice(&job->weight);
     size_t v = igemm_panel_vector(p, panel), n_vectors = igemm_panel_vector(p, panel + 1) - v, i, j, rows;
     size_t channel = v * IGEMM_VECTOR, n = n_vectors * IGEMM_VECTOR;
     int32_t acc[IGEMM_ROWS_MAX * IGEMM_CHANNELS] __attribute__((aligned(64)));
@@ -557,7 +562,7 @@ static void igemm_depthwise_panel(const vecq_igemm_job *job, const igemm_plan *p
     for (i = 0; i < b->n; i += rows) {
         rows = b->n - i < IGEMM_ROWS_MAX ? b->n - i : IGEMM_ROWS_MAX;
         d.pixel = b->x + i;
-        igemm_depthwise_run(&d, rows, n_vectors, job->weight.bits);
+        igemm_depthwise_run(&d, rows, n_vectors, &job->weight);
         for (j = 0; is_twice && j < rows * IGEMM_CHANNELS; j++)
             acc[j] =
                 (int32_t)(2u * (uint32_t)acc[j] + (uint32_t)init[j % IGEMM_CHANNELS] + (uint32_t)sums[j]);

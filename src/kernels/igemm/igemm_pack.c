@@ -64,7 +64,7 @@ size_t vecq_igemm_weight_bytes(const vecq_igemm_shape *shape, unsigned bits, int
 /* Where elements go: bytes at once, or by superblocks. */
 typedef struct pack_writer {
     unsigned bits;
-    int is_packed;
+    int is_whole, is_packed;
     const vecq_unpack_kernels *unpack;
     uint8_t *to;
     size_t n; /* codes that wait in block */
@@ -86,7 +86,7 @@ static void pack_flush(pack_writer *w)
 static int pack_put(pack_writer *w, const uint8_t *codes, size_t at)
 {
     unsigned u = at == PACK_NONE ? 0 : codes[at];
-    int level = 2 * (int)u - ((1 << w->bits) - 1);
+    int level = w->is_whole ? (int)u - 128 : 2 * (int)u - ((1 << w->bits) - 1);
 
     assert(u < 1u << w->bits);
     if (w->is_packed) {
@@ -144,15 +144,16 @@ static void pack_depthwise(const vecq_igemm_shape *s, const igemm_plan *p, const
                     sums[c] += pack_put(w, codes, c < s->c && tap < p->taps ? c * p->taps + tap : PACK_NONE);
 }
 
-void vecq_igemm_prepack(const vecq_igemm_shape *shape, unsigned bits, int is_packed, const uint8_t *codes,
-                        void *memory, vecq_igemm_weight *out)
+void vecq_igemm_prepack(const vecq_igemm_shape *shape, unsigned bits, int is_whole, int is_packed,
+                        const uint8_t *codes, void *memory, vecq_igemm_weight *out)
 {
     igemm_plan p = igemm_plan_of(shape);
     size_t data_bytes = pack_data_bytes(igemm_plan_elements(shape, &p), bits, is_packed), g, i;
     int32_t *sums = (int32_t *)(void *)((uint8_t *)memory + data_bytes);
-    pack_writer w = {.bits = bits, .is_packed = pack_pays(bits, is_packed), .to = memory};
+    pack_writer w = {
+        .bits = bits, .is_whole = is_whole, .is_packed = pack_pays(bits, is_packed), .to = memory};
 
-    assert(bits >= 1 && bits <= 8);
+    assert(bits >= 1 && bits <= 8 && (!is_whole || bits == 8));
     w.unpack = vecq_unpack_kernels_active();
     memset(memory, 0, data_bytes + igemm_plan_sums(shape, &p) * sizeof *sums);
     if (p.is_depthwise)
@@ -166,6 +167,7 @@ void vecq_igemm_prepack(const vecq_igemm_shape *shape, unsigned bits, int is_pac
                            sums + g * p.vectors * IGEMM_VECTOR);
     pack_flush(&w);
     out->bits = bits;
+    out->is_whole = is_whole;
     out->is_packed = w.is_packed;
     out->data = memory;
     out->sums = sums;

@@ -55,11 +55,12 @@ static void igemm_depthwise_order(const int8_t *w, size_t n_vectors, size_t quad
         out[i] = w[i];
 }
 
-static void igemm_depthwise_run(const igemm_depthwise *d, size_t rows, size_t n_vectors, unsigned bits)
+static void igemm_depthwise_run(const igemm_depthwise *d, size_t rows, size_t n_vectors,
+                                const vecq_igemm_weight *weight)
 {
     size_t row, c, tap;
 
-    (void)bits;
+    (void)weight;
     for (row = 0; row < rows; row++)
         for (c = 0; c < n_vectors * IGEMM_VECTOR; c++) {
             const int8_t *w = d->w + c / IGEMM_VECTOR * d->quads * 64 + c % IGEMM_VECTOR * 4;

@@ -278,15 +278,16 @@ IGEMM_BODY void igemm_depthwise_piece(const igemm_depthwise *d, size_t rows, siz
     }
 }
 
-static void igemm_depthwise_run(const igemm_depthwise *d, size_t rows, size_t n_vectors, unsigned bits)
+static void igemm_depthwise_run(const igemm_depthwise *d, size_t rows, size_t n_vectors,
+                                const vecq_igemm_weight *weight)
 {
     const int8_t *w = d->w;
     size_t first;
 
     for (first = 0; first < n_vectors; first += IGEMM_PIECE / 16, w += 4 * IGEMM_PIECE * d->quads)
-        if (bits == 8)
+        if (weight->bits == 8 && !weight->is_whole)
             igemm_depthwise_piece(d, rows, first, w, d->quads, 1, 1);
-        else if (IGEMM_SPLIT && bits > 6)
+        else if (IGEMM_SPLIT && weight->bits > 6)
             igemm_depthwise_piece(d, rows, first, w, d->quads, 1, 0);
         else if (d->quads == 3) /* 3x3: the weights stay in registers */
             igemm_depthwise_piece(d, rows, first, w, 3, 0, 0);

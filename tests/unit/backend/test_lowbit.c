@@ -53,7 +53,7 @@ static void test_cases(void **state)
 
     (void)state;
     for (i = 0; i < n_lowbit_cases; i++)
-        for (bits = 1; bits <= 8; bits++) {
+        for (bits = 1; bits <= LOWBIT_WHOLE; bits++) {
             const lowbit_case *c = &lowbit_cases[i];
 
             check(c, bits, 1);
@@ -114,7 +114,7 @@ static void test_bytes(void **state)
 
     (void)state;
     for (i = 0; i < n_lowbit_cases; i++)
-        for (bits = 1; bits <= 8; bits++)
+        for (bits = 1; bits <= LOWBIT_WHOLE; bits++)
             for (k = 0; k < COUNT(posts); k++) {
                 const lowbit_case *c = &lowbit_cases[i];
                 vecq_unary_params params = {posts[k].a, posts[k].b};

@@ -54,7 +54,10 @@ static void check_case(const trained_case *c, size_t group, int biases)
     assert_ok(vecq_model_save(model, "m.onnx", NULL, NULL, &err), &err);
     vecq_model_close(model);
     free(bytes);
-    check_file(c, x, c->is_recurrent ? 3 + (size_t)biases : 3 + 2 * (size_t)biases);
+    if (c->format == VECQ_FORMAT_QDQ) /* products have their scales along the last axis */
+        check_file(c, x, c->granularity == VECQ_PER_TENSOR ? 3 : 1);
+    else
+        check_file(c, x, c->is_recurrent ? 3 + (size_t)biases : 3 + 2 * (size_t)biases);
 }
 
 static void test_widths(void **state)
@@ -102,9 +105,27 @@ static void test_opsets(void **state)
     }
 }
 
+/* Bytes that DequantizeLinear reads. */
+static void test_bytes(void **state)
+{
+    trained_case c = {.name = "bytes",
+                      .ir = 8,
+                      .opset = 17,
+                      .bits = 5,
+                      .format = VECQ_FORMAT_QDQ,
+                      .granularity = VECQ_PER_CHANNEL,
+                      .lambda = VECQ_LAMBDA_TEMPLATE};
+
+    (void)state;
+    check_case(&c, 0, 0);
+    c.granularity = VECQ_PER_TENSOR;
+    check_case(&c, 0, 1);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_widths), cmocka_unit_test(test_opsets)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_widths), cmocka_unit_test(test_opsets),
+                                       cmocka_unit_test(test_bytes)};
 
     return cmocka_run_group_tests(tests, temp_folder_enter, temp_folder_leave);
 }
