@@ -66,6 +66,7 @@ static void *fence_place(enum fence which, const void *items, size_t bytes)
 typedef struct tensors {
     uint8_t *x, *codes, *add_q;
     float *scale, *ties, *bias, *row_scale, *add;
+    int32_t *zeros;
 } tensors;
 
 #define WHOLE 9u /* in place of a number of bits: 8, on integers */
@@ -96,13 +97,13 @@ static int32_t oracle_sum(const vecq_igemm_shape *s, const tensors *t, unsigned 
     return (int32_t)sum;
 }
 
-static float oracle_real(const vecq_igemm_output *o, int32_t sum, size_t pixel, size_t channel, float add,
+static float oracle_real(const vecq_igemm_output *o, int32_t sum, size_t part, size_t channel, float add,
                          int add_q)
 {
     float y = (float)sum;
 
     if (o->row_scale != NULL)
-        y = y * o->row_scale[pixel];
+        y = y * o->row_scale[part];
     y = fmaf(y, o->scale[channel], o->bias != NULL ? o->bias[channel] : 0.0f);
     if (o->add != NULL)
         y = y + add;
@@ -201,6 +202,7 @@ static void tensors_fill(const vecq_igemm_shape *s, unsigned bits, int is_extrem
     t->ties = malloc(s->oc * sizeof(float));
     t->bias = malloc(s->oc * sizeof(float));
     t->row_scale = malloc(pixels * sizeof(float));
+    t->zeros = malloc(pixels * sizeof(int32_t));
     t->add = malloc(pixels * s->oc * sizeof(float));
     t->add_q = malloc(pixels * s->oc);
     for (i = 0; i < x; i++)
@@ -213,8 +215,10 @@ static void tensors_fill(const vecq_igemm_shape *s, unsigned bits, int is_extrem
         t->ties[i] = ldexpf(0.011f, -1 - (int)vecq_rng_below(rng, 6));
         t->bias[i] = uniform(rng, -1, 1);
     }
-    for (i = 0; i < pixels; i++)
+    for (i = 0; i < pixels; i++) {
         t->row_scale[i] = uniform(rng, 0.1, 3);
+        t->zeros[i] = (int32_t)(is_extreme ? 255 * vecq_rng_below(rng, 2) : vecq_rng_below(rng, 256));
+    }
     for (i = 0; i < pixels * s->oc; i++) {
         t->add[i] = uniform(rng, -2, 2);
         t->add_q[i] = (uint8_t)vecq_rng_below(rng, 256);
@@ -229,6 +233,7 @@ static void tensors_free(tensors *t)
     free(t->ties);
     free(t->bias);
     free(t->row_scale);
+    free(t->zeros);
     free(t->add);
     free(t->add_q);
 }
@@ -296,6 +301,16 @@ static void results_setup(const vecq_igemm_shape *s, size_t gap, int is_bytes, r
         o->y_stride = o->q_stride = r->stride;
 }
 
+static size_t part_of(const vecq_igemm_job *job, size_t pixel)
+{
+    return pixel / (job->part > 0 ? job->part : 1);
+}
+
+static int zero_of(const vecq_igemm_job *job, size_t pixel)
+{
+    return job->zeros != NULL ? job->zeros[part_of(job, pixel)] : job->zero;
+}
+
 static void results_check(const vecq_igemm_job *job, const tensors *t, const int32_t *sums, const char *what,
                           const results *r)
 {
@@ -312,7 +327,8 @@ static void results_check(const vecq_igemm_job *job, const tensors *t, const int
             size_t at = 32 + pixel / s->ow / s->oh * r->stride.image + pixel / s->ow % s->oh * r->stride.row +
                         pixel % s->ow * r->stride.pixel + channel;
 
-            y[at] = oracle_real(&job->out, sums[from], pixel, channel, t->add[from], t->add_q[from]);
+            y[at] = oracle_real(&job->out, sums[from], part_of(job, pixel), channel, t->add[from],
+                                t->add_q[from]);
             q[at] = (uint8_t)oracle_byte(&job->out, y[at]);
             if (job->out.y == NULL)
                 memset(&y[at], MARK, sizeof *y);
@@ -343,17 +359,34 @@ static void run_pieces(const vecq_igemm_kernels *table, const vecq_igemm_job *jo
     }
 }
 
-static const uint8_t *input_of(const vecq_igemm_shape *s, const tensors *t, int zero)
+/* Parts: images where there is a border, which holds the zero point; else any number of pixels. */
+static void parts_choose(const tensors *t, size_t turn, vecq_rng *rng, vecq_igemm_job *job)
 {
-    size_t bytes = vecq_igemm_padded_bytes(s), rows = vecq_igemm_padded_rows(s);
+    const vecq_igemm_shape *s = &job->shape;
+    size_t image = s->oh * s->ow;
+
+    job->zeros = turn % 3 != 0 ? t->zeros : NULL;
+    job->part = turn % 2 != 0 ? image : vecq_rng_below(rng, (uint32_t)(image < 100 ? 5 : image));
+    if (s->top + s->left + s->bottom + s->right > 0)
+        job->part = image;
+}
+
+static const uint8_t *input_of(const vecq_igemm_job *job, const tensors *t)
+{
+    const vecq_igemm_shape *s = &job->shape;
+    size_t bytes = vecq_igemm_padded_bytes(s), rows = vecq_igemm_padded_rows(s) / s->n, i;
     uint8_t *x;
 
     if (bytes == 0)
         return fence_place(FENCE_X, t->x, s->n * s->h * s->w * s->c);
     x = fence_place(FENCE_X, NULL, bytes);
     memset(x, 0x77, bytes);
-    vecq_igemm_pad(s, t->x, zero, 0, rows / 2, x);
-    vecq_igemm_pad(s, t->x, zero, rows / 2, rows, x);
+    for (i = 0; i < s->n; i++) {
+        int zero = zero_of(job, i * s->oh * s->ow);
+
+        vecq_igemm_pad(s, t->x, zero, i * rows, i * rows + rows / 2, x);
+        vecq_igemm_pad(s, t->x, zero, i * rows + rows / 2, (i + 1) * rows, x);
+    }
     return x;
 }
 
@@ -369,12 +402,13 @@ static void check_case(const igemm_case *c, unsigned bits, int is_extreme, size_
 
     assert_true(vecq_igemm_fits(s, width_of(bits)));
     tensors_fill(s, bits, is_extreme, rng, &t);
+    parts_choose(&t, turn, rng, &job);
     for (i = 0; i < pixels * s->oc; i++) {
         size_t pixel = i / s->oc, at[3] = {pixel / s->ow / s->oh, pixel / s->ow % s->oh, pixel % s->ow};
 
-        sums[i] = oracle_sum(s, &t, bits, job.zero, at, i % s->oc);
+        sums[i] = oracle_sum(s, &t, bits, zero_of(&job, pixel), at, i % s->oc);
     }
-    job.x = input_of(s, &t, job.zero);
+    job.x = input_of(&job, &t);
     for (level = 0; each_level(&level, &table);) {
         int is_packed = (int)((turn / 8 + turn + level) % 2);
         size_t bytes = vecq_igemm_weight_bytes(s, width_of(bits), is_packed);

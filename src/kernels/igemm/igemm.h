@@ -12,11 +12,16 @@
  * with padding q = zero, in 32 bits: vecq_igemm_fits() says how large a window may be. What follows in
  * floats, in exactly this order, is the same at every level:
  *
- *         t = (float)T                          rounded to nearest even; times row_scale[pixel], if there is
- * one y = fmaf(t, scale[o], bias[o])            scale[o]: half the weight's scale (whole: all of it) times
- * the activation's y = y + add                           a float that is added, or y = fmaf((float)(add_q -
- * add_zero), add_scale, y)       a byte that is added y = the activation function of y q = clip(rint(y /
- * q_scale) + q_zero, q_low, q_high)     ties to even, a float division: QuantizeLinear
+ *   t = (float)T                              rounded to nearest even; times row_scale[part], if there is one
+ *   y = fmaf(t, scale[o], bias[o])            scale[o]: half the weight's scale (whole: all of it) times the
+ *                                             activation's
+ *   y = y + add                               a float that is added, or
+ *   y = fmaf((float)(add_q - add_zero), add_scale, y)       a byte that is added
+ *   y = the activation function of y
+ *   q = clip(rint(y / q_scale) + q_zero, q_low, q_high)     ties to even, a float division: QuantizeLinear
+ *
+ * Output pixels may come in parts of equal length, images or rows, each with a zero point (job.zeros) and a
+ * factor (out.row_scale) of its own: what activations quantized by themselves have.
  *
  * Tensors are NHWC; a matrix product of x[m][k] and w[n][k] is a 1x1 convolution over m pixels of k channels
  * (vecq_igemm_gemm()). Nothing allocates: size functions say how much memory a step needs. Calls that write
@@ -109,7 +114,7 @@ typedef struct vecq_igemm_stride {
 typedef struct vecq_igemm_output {
     const float *scale;     /* [oc] */
     const float *bias;      /* [oc], or NULL for 0 */
-    const float *row_scale; /* [n oh ow], or NULL for 1 */
+    const float *row_scale; /* [parts], or NULL for 1 */
     const float *add;       /* or NULL */
     const uint8_t *add_q;   /* or NULL; not both */
     vecq_igemm_stride add_stride;
@@ -130,8 +135,10 @@ typedef struct vecq_igemm_output {
 typedef struct vecq_igemm_job {
     vecq_igemm_shape shape;
     vecq_igemm_weight weight;
-    const uint8_t *x; /* the input, or its padded copy */
-    int zero;         /* its zero point, 0..255 */
+    const uint8_t *x;     /* the input, or its padded copy */
+    int zero;             /* its zero point, 0..255 */
+    size_t part;          /* output pixels of a part, the last one may have fewer; 0 is 1 */
+    const int32_t *zeros; /* [parts] zero points instead of `zero`; or NULL */
     vecq_igemm_output out;
 } vecq_igemm_job;
 

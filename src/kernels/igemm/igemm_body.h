@@ -42,7 +42,7 @@ IGEMM_BODY void igemm_real(const vecq_igemm_output *o, const int32_t *t, const i
     for (j = 0; j < n; j++)
         y[j] = (float)t[j];
     if (o->row_scale != NULL) {
-        const float row_scale = o->row_scale[at->pixel];
+        const float row_scale = o->row_scale[at->part];
 
         for (j = 0; j < n; j++)
             y[j] = y[j] * row_scale;
@@ -160,8 +160,11 @@ static igemm_plain igemm_plain_of(const vecq_igemm_output *o)
 /* The scratch of a call: for each pixel of the block where its window begins and where its results go. */
 typedef struct igemm_block {
     ptrdiff_t *x, *add, *y, *q;
-    int32_t *sums; /* 8 bits: of the activations in the window */
+    int32_t *sums;  /* 8 bits: of the activations in the window */
+    uint32_t *part; /* that a pixel belongs to */
     size_t first, n;
+    int zero;      /* of all its pixels; 0 when they differ, and then */
+    int is_mixed;  /* the zero points are taken into account behind the dot products */
     uint8_t *rest; /* of the scratch */
     igemm_plain plain;
 } igemm_block;
@@ -175,7 +178,8 @@ static igemm_block igemm_block_of(void *scratch)
     b.y = b.add + IGEMM_BLOCK;
     b.q = b.y + IGEMM_BLOCK;
     b.sums = (int32_t *)(void *)(b.q + IGEMM_BLOCK);
-    b.rest = (uint8_t *)scratch + igemm_round64(IGEMM_BLOCK * (4 * sizeof(ptrdiff_t) + sizeof(int32_t)));
+    b.part = (uint32_t *)(void *)(b.sums + IGEMM_BLOCK);
+    b.rest = (uint8_t *)scratch + IGEMM_BLOCK_SCRATCH;
     return b;
 }
 
@@ -194,9 +198,19 @@ static void igemm_block_fill(const vecq_igemm_job *job, const igemm_plan *p, siz
     const vecq_igemm_output *o = &job->out;
     const int has_add = o->add != NULL || o->add_q != NULL;
     size_t column = first % s->ow, row = first / s->ow % s->oh, image = first / s->ow / s->oh, i;
+    size_t length = job->part > 0 ? job->part : 1, part = first / length, left = length - first % length;
 
     b->first = first;
     b->n = n;
+    b->is_mixed = job->zeros != NULL && n > left;
+    b->zero = job->zeros == NULL ? job->zero : b->is_mixed ? 0 : job->zeros[part];
+    for (i = 0; i < n; i++) {
+        b->part[i] = (uint32_t)part;
+        if (--left == 0) {
+            left = length;
+            part++;
+        }
+    }
     for (i = 0; i < n; i++) {
         b->x[i] = (ptrdiff_t)image * p->image_step + (ptrdiff_t)row * p->row_step +
                   (ptrdiff_t)column * p->pixel_step;
@@ -218,7 +232,7 @@ static void igemm_block_fill(const vecq_igemm_job *job, const igemm_plan *p, siz
 
 IGEMM_BODY igemm_place igemm_place_of(const igemm_block *b, size_t i)
 {
-    igemm_place at = {b->first + i, b->add[i], b->y[i], b->q[i]}; /* those that are used */
+    igemm_place at = {b->part[i], b->add[i], b->y[i], b->q[i]}; /* those that are used */
 
     return at;
 }
@@ -305,16 +319,30 @@ static const int8_t *igemm_panel(const vecq_igemm_job *job, const igemm_plan *p,
 /* What T has beside the dot product of the element bytes: -zero times the sum of the weights, and what
  * IGEMM_X_OFFSET took away. For 8 bits T is twice the dot product, and the sum of the window, more; the
  * latter is taken without the offset (depthwise: with it). */
-static void igemm_panel_init(const vecq_igemm_job *job, const igemm_plan *p, const int32_t *sums, size_t n,
-                             int32_t *init)
+static void igemm_panel_init(const vecq_igemm_job *job, const igemm_plan *p, int zero, const int32_t *sums,
+                             size_t n, int32_t *init)
 {
     const int has_window = igemm_is_twice(&job->weight) && !p->is_depthwise;
     const uint32_t window = (uint32_t)(has_window ? p->outer * p->inner * p->run : 0);
     size_t j;
 
     for (j = 0; j < n; j++)
-        init[j] =
-            (int32_t)((uint32_t)(IGEMM_X_OFFSET - job->zero) * (uint32_t)sums[j] - IGEMM_X_OFFSET * window);
+        init[j] = (int32_t)((uint32_t)(IGEMM_X_OFFSET - zero) * (uint32_t)sums[j] - IGEMM_X_OFFSET * window);
+}
+
+/* -zero times the sum of the weights for each of the pixels [i, i + rows), whose zero points differ. */
+IGEMM_BODY void igemm_take_zeros(const vecq_igemm_job *job, const igemm_block *b, size_t i, size_t rows,
+                                 const int32_t *restrict sums, size_t n, int32_t *restrict acc)
+{
+    size_t row, j;
+
+    for (row = 0; row < rows; row++) {
+        const uint32_t zero = (uint32_t)job->zeros[b->part[i + row]];
+
+        for (j = 0; j < n; j++)
+            acc[row * IGEMM_CHANNELS + j] =
+                (int32_t)((uint32_t)acc[row * IGEMM_CHANNELS + j] - zero * (uint32_t)sums[j]);
+    }
 }
 
 typedef struct igemm_panel_job {
@@ -323,6 +351,7 @@ typedef struct igemm_panel_job {
     const igemm_block *block;
     size_t group, vector, n_vectors; /* vector: in the group */
     const int8_t *w;
+    const int32_t *sums;
     int32_t init[IGEMM_CHANNELS];
 } igemm_panel_job;
 
@@ -354,6 +383,8 @@ static void igemm_panel_finish(const igemm_panel_job *pj, size_t i, size_t rows,
             acc[row * IGEMM_CHANNELS + j] =
                 (int32_t)(2u * (uint32_t)acc[row * IGEMM_CHANNELS + j] + (uint32_t)pj->init[j] +
                           (uint32_t)pj->block->sums[i + row]);
+    if (pj->block->is_mixed)
+        igemm_take_zeros(pj->job, pj->block, i, rows, pj->sums, n, acc);
     if (channel + n > pj->plan->out)
         n = pj->plan->out - channel;
     igemm_finish_tile(&pj->job->out, pj->block, i, rows, acc, channel + pj->group * pj->plan->out, n);
@@ -487,7 +518,8 @@ static void igemm_block_run(const vecq_igemm_job *job, const igemm_plan *p, igem
         pj.vector = igemm_panel_vector(p, i);
         pj.n_vectors = igemm_panel_vector(p, i + 1) - pj.vector;
         v = pj.group * p->vectors + pj.vector;
-        igemm_panel_init(job, p, job->weight.sums + v * IGEMM_VECTOR, pj.n_vectors * IGEMM_VECTOR, pj.init);
+        pj.sums = job->weight.sums + v * IGEMM_VECTOR;
+        igemm_panel_init(job, p, b->zero, pj.sums, pj.n_vectors * IGEMM_VECTOR, pj.init);
         if (igemm_is_twice(&job->weight) && summed != pj.group) {
             igemm_window_sums(job, p, pj.group, b);
             summed = pj.group;
@@ -557,7 +589,7 @@ static void igemm_depthwise_panel(const vecq_igemm_job *job, const igemm_plan *p
     igemm_depthwise_taps(&job->shape, p, taps);
     igemm_depthwise_order(igemm_depthwise_weight(job, p, v, n_vectors, decoded), n_vectors, p->quads,
                           ordered);
-    igemm_panel_init(job, p, job->weight.sums + channel, n, init);
+    igemm_panel_init(job, p, b->zero, job->weight.sums + channel, n, init);
     n = channel + n > job->shape.c ? job->shape.c - channel : n;
     for (i = 0; i < b->n; i += rows) {
         rows = b->n - i < IGEMM_ROWS_MAX ? b->n - i : IGEMM_ROWS_MAX;
@@ -566,6 +598,8 @@ static void igemm_depthwise_panel(const vecq_igemm_job *job, const igemm_plan *p
         for (j = 0; is_twice && j < rows * IGEMM_CHANNELS; j++)
             acc[j] =
                 (int32_t)(2u * (uint32_t)acc[j] + (uint32_t)init[j % IGEMM_CHANNELS] + (uint32_t)sums[j]);
+        if (b->is_mixed)
+            igemm_take_zeros(job, b, i, rows, job->weight.sums + channel, n, acc);
         igemm_finish_tile(&job->out, b, i, rows, acc, channel, n);
     }
 }
@@ -581,6 +615,8 @@ static void igemm_run(const vecq_igemm_job *job, size_t pixel0, size_t pixel1, s
     assert(pixel1 <= vecq_igemm_pixels(&job->shape) && panel1 <= vecq_igemm_panels(&job->shape));
     for (first = pixel0; first < pixel1; first += n) {
         n = pixel1 - first < p.block ? pixel1 - first : p.block;
+        if (job->zeros != NULL && job->part >= IGEMM_BLOCK_LEAST && n > job->part - first % job->part)
+            n = job->part - first % job->part; /* one zero point for the block costs nothing */
         igemm_block_fill(job, &p, first, n, &b);
         if (p.is_depthwise)
             for (panel = panel0; panel < panel1; panel++)

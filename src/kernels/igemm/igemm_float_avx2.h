@@ -23,7 +23,7 @@ IGEMM_BODY __m256 igemm_real_vector(const vecq_igemm_output *o, const int32_t *t
            bias = _mm256_setzero_ps();
 
     if (o->row_scale != NULL)
-        y = _mm256_mul_ps(y, _mm256_set1_ps(o->row_scale[at->pixel]));
+        y = _mm256_mul_ps(y, _mm256_set1_ps(o->row_scale[at->part]));
     if (o->bias != NULL)
         bias = _mm256_loadu_ps(o->bias + channel);
     y = _mm256_fmadd_ps(y, _mm256_loadu_ps(o->scale + channel), bias);

@@ -23,7 +23,7 @@ IGEMM_BODY __m512 igemm_real_vector(const vecq_igemm_output *o, const int32_t *t
     __m512 y = _mm512_cvtepi32_ps(_mm512_loadu_si512((const void *)t)), bias = _mm512_setzero_ps();
 
     if (o->row_scale != NULL)
-        y = _mm512_mul_ps(y, _mm512_set1_ps(o->row_scale[at->pixel]));
+        y = _mm512_mul_ps(y, _mm512_set1_ps(o->row_scale[at->part]));
     if (o->bias != NULL)
         bias = _mm512_maskz_loadu_ps(mask, o->bias + channel);
     y = _mm512_fmadd_ps(y, _mm512_maskz_loadu_ps(mask, o->scale + channel), bias);

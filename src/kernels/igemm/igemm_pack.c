@@ -30,7 +30,7 @@ size_t vecq_igemm_panels(const vecq_igemm_shape *shape)
 size_t vecq_igemm_scratch_bytes(const vecq_igemm_shape *shape, int is_packed)
 {
     igemm_plan p = igemm_plan_of(shape);
-    size_t pixels = igemm_round64(IGEMM_BLOCK * (4 * sizeof(ptrdiff_t) + sizeof(int32_t)));
+    size_t pixels = IGEMM_BLOCK_SCRATCH;
 
     if (p.is_depthwise) /* taps: where they are; weights: as they lie, and as the instruction set wants them
                          */

@@ -15,6 +15,8 @@
     512u /* rows of K that are decoded at once when pixels are few: a part of the first cache */
 #define IGEMM_FEW   64u /* pixels */
 #define IGEMM_SLACK 64u /* bytes that may be read behind a padded input */
+/* Bytes of scratch about the pixels of a block (igemm_block), a multiple of 64. */
+#define IGEMM_BLOCK_SCRATCH (IGEMM_BLOCK * (4 * sizeof(ptrdiff_t) + sizeof(int32_t) + sizeof(uint32_t)))
 
 typedef struct igemm_plan {
     int is_depthwise;

@@ -41,7 +41,7 @@ typedef struct igemm_plain {
 
 /* Where the results of a pixel go, in elements. */
 typedef struct igemm_place {
-    size_t pixel;
+    size_t part;
     ptrdiff_t add, y, q;
 } igemm_place;
 
