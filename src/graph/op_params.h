@@ -282,4 +282,18 @@ typedef struct vecq_linear_params {
     double low, high;
 } vecq_linear_params;
 
+/*
+ * QuantizeDynamic: x -> x rounded to 8 bits, group by group; a group is what its first `lead` axes leave (an
+ * image, a row). With its range [min, max], 0 included, as ONNX DynamicQuantizeLinear does, in float:
+ *
+ *     scale = (max - min) / 255    zero = rne(-min / scale)    y = scale * (clip(rne(x / scale) + zero, 0,
+ * 255) - zero)
+ *
+ * A range too small for a normal scale: scale = 1, zero = 0. NaN, infinity, or a range beyond the largest
+ * float: VECQ_ERR_VALUE in the run.
+ */
+typedef struct vecq_dynamic_params {
+    unsigned lead;
+} vecq_dynamic_params;
+
 #endif

@@ -52,7 +52,7 @@ static int feeds_layer(const vecq_lowbit *e, const vecq_var *var)
 static vecq_status plan_weight(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                vecq_error *err)
 {
-    vecq_lowbit_layout packed = {.kind = LOWBIT_PACKED, .decode = vecq_lowbit_decode_of(op->outputs[0])};
+    vecq_lowbit_layout packed = {.kind = LOWBIT_PACKED, .decode = vecq_packed_source(op->outputs[0])};
     const vecq_lowbit_layout *layout;
 
     if (packed.decode == NULL || op->outputs[0]->count >= UINT32_MAX ||
@@ -78,6 +78,7 @@ static vecq_status engine_plan(void *engine, vecq_planner *planner, const vecq_o
     case VECQ_OP_TRANSPOSE:
         return plan_weight(e, planner, op, taken, err);
     case VECQ_OP_QUANTIZE_PAIR:
+    case VECQ_OP_QUANTIZE_DYNAMIC:
         return vecq_lowbit_plan_pair(e, planner, op, taken, err);
     case VECQ_OP_CONV:
     case VECQ_OP_GEMM:

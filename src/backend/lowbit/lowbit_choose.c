@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which ops the backend takes. A layer is computed in integers when its weight is packed with one scale for
- * all or one for each output channel, its input is a QuantizePair of bytes with one scale, and what comes
- * after it (its post) is something the kernels do. A QuantizePair is kept as bytes when a layer reads it.
+ * all or one for each output channel, its input is a QuantizePair of bytes with one scale or a
+ * QuantizeDynamic of its images or rows, and what comes after it (its post) is something the kernels do. A
+ * QuantizePair is kept as bytes when a layer reads it.
  */
 #include <math.h>
 #include <string.h>
@@ -52,6 +53,15 @@ static int is_byte_pair(const vecq_op *op)
            (op->n_inputs < 3 || op->inputs[2] == NULL || op->inputs[2]->kind == VECQ_VAR_CONSTANT);
 }
 
+/* Rounded by ranges found in the run, of each image or row as the layer reads it. */
+static int is_dynamic(const vecq_op *op, const vecq_op *layer)
+{
+    if (op == NULL || op->kind != VECQ_OP_QUANTIZE_DYNAMIC)
+        return 0;
+    return ((const vecq_dynamic_params *)op->params)->lead ==
+           (layer->kind == VECQ_OP_CONV ? 1 : op->outputs[0]->rank - 1);
+}
+
 static int post_fits(const vecq_op *op)
 {
     if (op->post == NULL)
@@ -70,7 +80,7 @@ static int post_fits(const vecq_op *op)
 
 static int bias_fits(const vecq_var *bias)
 {
-    return bias == NULL || bias->kind == VECQ_VAR_CONSTANT || vecq_lowbit_decode_of(bias) != NULL;
+    return bias == NULL || bias->kind == VECQ_VAR_CONSTANT || vecq_packed_source(bias) != NULL;
 }
 
 /* x [n, c, h, w] or [n, c, w], w [oc, c / groups, ...]. */
@@ -147,8 +157,9 @@ static int is_layer(const vecq_op *op, vecq_lowbit_memo *memo)
 
     if (!is_conv && op->kind != VECQ_OP_GEMM && op->kind != VECQ_OP_MATMUL)
         return 0;
-    if (!is_byte_pair(op->inputs[0]->producer) || vecq_lowbit_decode_of(op->inputs[1]) == NULL ||
-        !post_fits(op) || !bias_fits(op->n_inputs > 2 ? op->inputs[2] : NULL))
+    if ((!is_byte_pair(op->inputs[0]->producer) && !is_dynamic(op->inputs[0]->producer, op)) ||
+        vecq_packed_source(op->inputs[1]) == NULL || !post_fits(op) ||
+        !bias_fits(op->n_inputs > 2 ? op->inputs[2] : NULL))
         return 0;
     if (is_conv ? !conv_shape(op, &memo->shape) : !product_shape(op, &memo->shape))
         return 0;
@@ -194,25 +205,24 @@ static int is_product(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo 
 
 /* ---- layouts of bytes ---- */
 
-static float pair_scale(const vecq_op *pair)
+static void set_grid(const vecq_op *pair, vecq_lowbit_layout *layout)
 {
-    return *(const float *)pair->inputs[1]->constant.data;
-}
+    const vecq_linear_params *params = pair->params;
+    int offset = params->dtype == VECQ_DT_INT8 ? 128 : 0;
+    float zero =
+        pair->n_inputs > 2 && pair->inputs[2] != NULL ? *(const float *)pair->inputs[2]->constant.data : 0.0f;
 
-static int pair_offset(const vecq_op *pair)
-{
-    return ((const vecq_linear_params *)pair->params)->dtype == VECQ_DT_INT8 ? 128 : 0;
+    layout->scale = *(const float *)pair->inputs[1]->constant.data;
+    layout->zero = (int)zero + offset;
+    layout->low = (int)params->low + offset;
+    layout->high = (int)params->high + offset;
 }
 
 /* What a layer wants to read of a pair. */
 static vecq_status wanted_layout(vecq_lowbit *e, const vecq_op *layer, const vecq_op *pair,
                                  const vecq_lowbit_layout **out, vecq_error *err)
 {
-    const vecq_linear_params *params = pair->params;
     const vecq_igemm_shape *s = &vecq_lowbit_memo_of(e, layer)->shape;
-    int offset = pair_offset(pair);
-    float zero =
-        pair->n_inputs > 2 && pair->inputs[2] != NULL ? *(const float *)pair->inputs[2]->constant.data : 0.0f;
     vecq_lowbit_layout layout;
 
     vecq_lowbit_view(pair->outputs[0], layer->kind != VECQ_OP_CONV, &layout);
@@ -223,14 +233,17 @@ static vecq_status wanted_layout(vecq_lowbit *e, const vecq_op *layer, const vec
         layout.bottom = s->bottom;
         layout.right = s->right;
     }
-    layout.scale = pair_scale(pair);
-    layout.zero = (int)zero + offset;
-    layout.low = (int)params->low + offset;
-    layout.high = (int)params->high + offset;
     /* whatever the shape, a little may be read behind the end */
     layout.n_bytes = layout.n * (layout.top + layout.h + layout.bottom) *
                          (layout.left + layout.w + layout.right) * layout.c +
                      64;
+    layout.is_dynamic = pair->kind == VECQ_OP_QUANTIZE_DYNAMIC;
+    if (layout.is_dynamic) {
+        layout.grids_at = (layout.n_bytes + 63) / 64 * 64;
+        layout.n_bytes = layout.grids_at + layout.n * sizeof(vecq_nhwc_grid);
+    } else {
+        set_grid(pair, &layout);
+    }
     return vecq_lowbit_layout_new(e, &layout, out, err);
 }
 
@@ -251,7 +264,10 @@ static vecq_status choose_pair(vecq_lowbit *e, const vecq_op *pair, vecq_error *
         if (!layer->is_layer || reader->op->inputs[0] != pair->outputs[0])
             continue;
         VECQ_TRY(wanted_layout(e, reader->op, pair, &layer->input, err));
-        if (memo->bytes == NULL || (!has_border(memo->bytes) && has_border(layer->input)))
+        if (memo->bytes != NULL &&
+            memo->bytes->is_rows != layer->input->is_rows) /* there is no way between */
+            layer->is_layer = layer->is_product = 0;
+        else if (memo->bytes == NULL || (!has_border(memo->bytes) && has_border(layer->input)))
             memo->bytes = layer->input;
     }
     return VECQ_OK;
@@ -271,7 +287,8 @@ vecq_status vecq_lowbit_choose(vecq_lowbit *e, vecq_error *err)
         e->memos[i].is_gather = vecq_lowbit_is_gather(e, e->program->ops[i], &e->memos[i]);
     }
     for (i = 0; i < e->program->n_ops; i++)
-        if (e->program->ops[i]->kind == VECQ_OP_QUANTIZE_PAIR)
+        if (e->program->ops[i]->kind == VECQ_OP_QUANTIZE_PAIR ||
+            e->program->ops[i]->kind == VECQ_OP_QUANTIZE_DYNAMIC)
             VECQ_TRY(choose_pair(e, e->program->ops[i], err));
     return VECQ_OK;
 }

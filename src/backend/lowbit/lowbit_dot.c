@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Matrix products of few rows straight on the fields of the file (kernels/dot): nothing is prepacked, weights
- * are read once. With float activations, or with the bytes of a QuantizePair.
+ * are read once. With float activations, or with the bytes of a QuantizePair or QuantizeDynamic.
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +27,8 @@ typedef struct product {
     int32_t *w_sum, *x_zero, *x_sum;
     const float *scales;
     int is_bytes;
-    int residual; /* place in reads; -1: none */
+    const vecq_lowbit_layout *input; /* bytes */
+    int residual;                    /* place in reads; -1: none */
     /* during a run */
     const float *add;
     float *x, *y;
@@ -125,8 +126,13 @@ static void take_floats(const product *p, const float *x)
 /* Bytes 0..255 as signed ones; zero points follow. */
 static void take_bytes(const product *p, const uint8_t *x)
 {
+    const vecq_nhwc_grid *grids = p->input->is_dynamic ? vecq_lowbit_grids(p->input, x) : NULL;
     size_t i, c;
 
+    for (i = 0; grids != NULL && i < p->m; i++) {
+        p->x_scale[i] = grids[i].scale;
+        p->x_zero[i] = grids[i].zero - 128;
+    }
     for (i = 0; i < p->m; i++)
         for (c = 0; c < p->weight.cols; c++)
             p->bytes[i * p->ldx + c] = (int8_t)(x[i * p->weight.cols + c] - 128);
@@ -194,6 +200,7 @@ static vecq_status set_bytes(product *p, const vecq_lowbit_memo *memo, vecq_erro
         p->x_scale[i] = memo->input->scale;
         p->x_zero[i] = memo->input->zero - 128;
     }
+    p->input = memo->input;
     p->finish.x_scale = p->x_scale;
     p->finish.x_zero = p->x_zero;
     p->finish.x_sum = p->x_sum;

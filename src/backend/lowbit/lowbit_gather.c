@@ -81,7 +81,7 @@ int vecq_lowbit_is_gather(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_m
     if (op->kind != VECQ_OP_GATHER || op->post != NULL || op->outputs[0]->count == 0 ||
         (!e->prefer_memory && op->inputs[0]->count <= SMALL))
         return 0;
-    memo->weight.decode = vecq_lowbit_decode_of(op->inputs[0]);
+    memo->weight.decode = vecq_packed_source(op->inputs[0]);
     return memo->weight.decode != NULL && vecq_lowbit_is_constant(memo->weight.decode) &&
            op->inputs[0]->count < UINT32_MAX;
 }

@@ -22,6 +22,9 @@ typedef struct layer {
     void *memory; /* of the weight, unless shared */
     vecq_shared *shared;
     float *scale, *bias;
+    float *x_scale;  /* dynamic: of each image or row, during a run */
+    int32_t *x_zero; /* the same */
+    const vecq_lowbit_layout *input;
     size_t pixels, panels, pixel_step, panel_step; /* of the work, and of a piece of it */
     size_t q_start;
     size_t scratch_bytes;
@@ -40,6 +43,8 @@ static void layer_destroy(void *state)
     vecq_shared_release(l->shared);
     vecq_free(l->scale);
     vecq_free(l->bias);
+    vecq_free(l->x_scale);
+    vecq_free(l->x_zero);
     vecq_free(l);
 }
 
@@ -74,6 +79,17 @@ static void fill_borders(const layer *l, uint8_t *q)
         vecq_igemm_pad_border(&shape, b->zero, 0, vecq_igemm_padded_rows(&shape), q);
 }
 
+/* What this run's activations were rounded to. */
+static void take_grids(layer *l, const vecq_nhwc_grid *grids)
+{
+    size_t i;
+
+    for (i = 0; i < l->input->n; i++) {
+        l->x_scale[i] = grids[i].scale;
+        l->x_zero[i] = grids[i].zero;
+    }
+}
+
 static vecq_status layer_run(void *state, const void *const *reads, void *const *writes, const vecq_run *run,
                              vecq_error *err)
 {
@@ -82,6 +98,8 @@ static vecq_status layer_run(void *state, const void *const *reads, void *const 
 
     (void)run;
     l->job.x = reads[0];
+    if (l->input->is_dynamic)
+        take_grids(l, vecq_lowbit_grids(l->input, reads[0]));
     if (l->residual >= 0)
         l->job.out.add = reads[l->residual];
     if (l->y >= 0)
@@ -141,7 +159,8 @@ static vecq_status make_scales(const vecq_lowbit_memo *memo, const vecq_op *op, 
     if (l->scale == NULL || l->bias == NULL)
         return vecq_error_memory(err, oc * sizeof *l->scale);
     for (i = 0; i < oc; i++)
-        l->scale[i] = part * scales[memo->weight.layout->n_slices > 1 ? i : 0] * memo->input->scale;
+        l->scale[i] = part * scales[memo->weight.layout->n_slices > 1 ? i : 0] *
+                      (memo->input->is_dynamic ? 1.0f : memo->input->scale);
     l->job.out.scale = l->scale;
     if (bias == NULL)
         return VECQ_OK;
@@ -149,6 +168,24 @@ static vecq_status make_scales(const vecq_lowbit_memo *memo, const vecq_op *op, 
     if (!known)
         return vecq_error_set(err, VECQ_ERR_FORMAT, "a bias of %zu for %zu channels", bias->count, oc);
     l->job.out.bias = l->bias;
+    return VECQ_OK;
+}
+
+/* Zero point and scale of each image, or row, are found in the run. */
+static vecq_status set_parts(const vecq_lowbit_memo *memo, layer *l, vecq_error *err)
+{
+    size_t n = memo->input->n;
+
+    l->input = memo->input;
+    if (!memo->input->is_dynamic)
+        return VECQ_OK;
+    l->x_scale = vecq_alloc(n, sizeof *l->x_scale);
+    l->x_zero = vecq_alloc(n, sizeof *l->x_zero);
+    if (l->x_scale == NULL || l->x_zero == NULL)
+        return vecq_error_memory(err, n * sizeof *l->x_scale);
+    l->job.part = memo->input->is_rows ? 1 : memo->shape.oh * memo->shape.ow;
+    l->job.zeros = l->x_zero;
+    l->job.out.row_scale = l->x_scale;
     return VECQ_OK;
 }
 
@@ -274,6 +311,7 @@ static vecq_status layer_fill(vecq_lowbit *e, const vecq_op *op, layer *l, vecq_
     l->job.zero = memo->input->zero;
     VECQ_TRY(make_weight(e, memo, l, err));
     VECQ_TRY(make_scales(memo, op, l, err));
+    VECQ_TRY(set_parts(memo, l, err));
     set_activation(op->post, &l->job.out);
     divide(e, l);
     l->scratch_bytes = (vecq_igemm_scratch_bytes(&memo->shape, e->prefer_memory) + 63) / 64 * 64;

@@ -3,8 +3,8 @@
  * The inside of the lowbit backend.
  *
  * When it is opened it looks over the whole program and decides which ops it takes: layers are Conv, Gemm and
- * MatMul ops with packed weights; what is quantized in front of them (QuantizePair) is kept as bytes. Values
- * lie in layouts of its own:
+ * MatMul ops with packed weights; what is quantized in front of them (QuantizePair, QuantizeDynamic) is kept
+ * as bytes. Values lie in layouts of its own:
  *   - packed: a weight that exists as a Decode op only, whatever Reshape and Transpose ops follow;
  *   - bytes: quantized activations, one byte each, channels last, perhaps with a border of zero points;
  *   - floats: images, channels last.
@@ -13,20 +13,30 @@
 #define VECQ_BACKEND_LOWBIT_LOWBIT_PRIVATE_H
 
 #include "backend/lowbit/lowbit.h"
+#include "graph/rounding.h"
 #include "kernels/igemm/igemm.h"
+#include "kernels/nhwc/nhwc.h"
 
 typedef enum lowbit_kind { LOWBIT_PACKED, LOWBIT_BYTES, LOWBIT_FLOATS } lowbit_kind;
 
 typedef struct vecq_lowbit_layout {
     lowbit_kind kind;
     const vecq_op *decode;           /* packed */
-    int is_rows;                     /* bytes in the order of the plain value: [h = 1, w rows, c columns] */
+    int is_rows;                     /* bytes in the order of the plain value: [n rows, c columns] */
     size_t n, h, w, c;               /* images [n, c, h, w], [n, c, w] (h = 1) */
     size_t top, left, bottom, right; /* bytes: border */
     float scale;                     /* bytes: value = scale (byte - zero) */
     int zero, low, high;             /* bytes: in 0..255 */
+    int is_dynamic;  /* bytes: scale and zero differ from image to image, and from run to run: */
+    size_t grids_at; /* n vecq_nhwc_grid lie behind the bytes, so far from their beginning */
     size_t n_bytes;
 } vecq_lowbit_layout;
+
+/* Of data in a layout with is_dynamic. */
+static inline const vecq_nhwc_grid *vecq_lowbit_grids(const vecq_lowbit_layout *layout, const void *data)
+{
+    return (const vecq_nhwc_grid *)(const void *)((const uint8_t *)data + layout->grids_at);
+}
 
 /* A weight seen as a matrix: element (r, c) is number r * cols + c in the order of the Decode op. */
 typedef struct vecq_lowbit_weight {
@@ -43,7 +53,7 @@ typedef struct vecq_lowbit_memo {
     int is_gather;  /* of rows of a packed table (weight.decode) */
     vecq_lowbit_weight weight;
     vecq_igemm_shape shape;
-    const vecq_lowbit_layout *bytes; /* QuantizePair: the layout it is kept in; NULL: it is not ours */
+    const vecq_lowbit_layout *bytes; /* Quantize*: the layout it is kept in; NULL: it is not ours */
     const vecq_lowbit_layout *input; /* layer: the layout it reads */
 } vecq_lowbit_memo;
 
@@ -87,7 +97,7 @@ size_t vecq_lowbit_layout_bytes(const void *layout);
 vecq_status vecq_lowbit_convert(void *engine, vecq_planner *planner, const vecq_var *var, vecq_slot from,
                                 const void *from_layout, vecq_slot to, const void *to_layout,
                                 vecq_error *err);
-/* QuantizePair from floats, plain or channels last. */
+/* QuantizePair and QuantizeDynamic from floats, plain or channels last. */
 vecq_status vecq_lowbit_plan_pair(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                   vecq_error *err);
 
@@ -107,9 +117,6 @@ vecq_status vecq_lowbit_plan_image(vecq_lowbit *e, vecq_planner *planner, const 
                                    vecq_error *err);
 
 /* ---- packed weights (lowbit_weight.c) ---- */
-
-/* The Decode op that a variable comes from by way of Reshape and Transpose ops, or NULL. */
-const vecq_op *vecq_lowbit_decode_of(const vecq_var *var);
 
 /* Whether fields and scales of a Decode op are known when the plan is made. */
 int vecq_lowbit_is_constant(const vecq_op *decode);

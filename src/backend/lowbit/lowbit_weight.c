@@ -7,18 +7,6 @@
 #include "base/status.h"
 #include "kernels/unpack/unpack.h"
 
-static int moves(const vecq_op *op)
-{
-    return op->kind == VECQ_OP_RESHAPE || op->kind == VECQ_OP_TRANSPOSE;
-}
-
-const vecq_op *vecq_lowbit_decode_of(const vecq_var *var)
-{
-    while (var->kind == VECQ_VAR_RESULT && moves(var->producer))
-        var = var->producer->inputs[0];
-    return var->kind == VECQ_VAR_RESULT && var->producer->kind == VECQ_OP_DECODE ? var->producer : NULL;
-}
-
 int vecq_lowbit_is_constant(const vecq_op *decode)
 {
     size_t i;
@@ -44,7 +32,7 @@ static int is_turn(const vecq_op *op, size_t rows)
 
 int vecq_lowbit_matrix(const vecq_var *var, int turned, size_t rows, vecq_lowbit_weight *out)
 {
-    const vecq_op *decode = vecq_lowbit_decode_of(var);
+    const vecq_op *decode = vecq_packed_source(var);
     int turns = 0;
 
     if (decode == NULL || rows == 0 || decode->outputs[0]->count % rows != 0)
@@ -112,7 +100,7 @@ const float *vecq_lowbit_scales(const vecq_op *decode)
 
 vecq_status vecq_lowbit_vector(const vecq_var *var, size_t n, float *dst, int *known, vecq_error *err)
 {
-    const vecq_op *decode = vecq_lowbit_decode_of(var);
+    const vecq_op *decode = vecq_packed_source(var);
     const vecq_packed_layout *layout;
     uint8_t *codes;
 

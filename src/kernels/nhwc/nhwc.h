@@ -7,6 +7,8 @@
 #ifndef VECQ_KERNELS_NHWC_H
 #define VECQ_KERNELS_NHWC_H
 
+#include <float.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +24,23 @@ typedef struct vecq_nhwc_grid {
     float scale;
     int zero, low, high;
 } vecq_nhwc_grid;
+
+/* The grid of 0..255 that covers a range, as ONNX DynamicQuantizeLinear makes it, all in float: scale = (max
+ * - min) / 255, zero = rint(-min / scale). Where that is no normal number, scale 1 and zero 0: everything is
+ * 0. Returns 0 when the range is not finite or wider than the largest float. */
+static inline int vecq_nhwc_grid_of(const vecq_nhwc_range *range, vecq_nhwc_grid *grid)
+{
+    const float width = range->max - range->min;
+
+    *grid = (vecq_nhwc_grid){width / 255.0f, 0, 0, 255};
+    if (!range->finite || !(width <= FLT_MAX))
+        return 0;
+    if (grid->scale >= FLT_MIN)
+        grid->zero = (int)rintf(-range->min / grid->scale);
+    else
+        grid->scale = 1.0f;
+    return 1;
+}
 
 /*
  * Pooling. Windows may hang over the padding, which takes no part: a maximum is of the elements inside (there

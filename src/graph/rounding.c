@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "graph/rounding.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+
+static int moves(const vecq_op *op)
+{
+    return op->kind == VECQ_OP_RESHAPE || op->kind == VECQ_OP_TRANSPOSE;
+}
+
+const vecq_op *vecq_packed_source(const vecq_var *var)
+{
+    while (var->kind == VECQ_VAR_RESULT && moves(var->producer))
+        var = var->producer->inputs[0];
+    return var->kind == VECQ_VAR_RESULT && var->producer->kind == VECQ_OP_DECODE ? var->producer : NULL;
+}
+
+/* Groups of x are its first `lead` axes together; -1: the op does not read rounded activations. */
+static int lead_of(const vecq_op *op)
+{
+    const vecq_matmul_params *p = op->params;
+    const vecq_packed_layout *layout;
+    const vecq_op *decode;
+    const vecq_var *x, *w;
+    int is_conv = op->kind == VECQ_OP_CONV;
+    size_t rows;
+
+    if (!is_conv && op->kind != VECQ_OP_GEMM && op->kind != VECQ_OP_MATMUL)
+        return -1;
+    x = op->inputs[0];
+    w = op->inputs[1];
+    decode = vecq_packed_source(w);
+    if (decode == NULL || x->dtype != VECQ_DT_FLOAT || x->kind == VECQ_VAR_CONSTANT || x->rank < 2)
+        return -1;
+    layout = &((const vecq_decode_params *)decode->params)->layout;
+    if (!is_conv && (w->rank != 2 || (p != NULL && p->trans_a)))
+        return -1;
+    rows = (size_t)(is_conv ? w->dims[0] : op->outputs[0]->dims[op->outputs[0]->rank - 1]);
+    if (layout->n_slices == 1)
+        return is_conv ? 1 : (int)x->rank - 1;
+    if (is_conv)
+        return layout->group == 0 && layout->n_slices == rows ? 1 : -1;
+    return rows > 0 && layout->n_slices % rows == 0 ? (int)x->rank - 1 : -1;
+}
+
+static int is_pair(const vecq_var *x)
+{
+    return x->kind == VECQ_VAR_RESULT && x->producer->kind == VECQ_OP_QUANTIZE_PAIR;
+}
+
+/* The op that rounds x in these groups, among those that were appended. */
+static vecq_op *rounder_of(const vecq_program *program, size_t first, const vecq_var *x, unsigned lead)
+{
+    size_t i;
+
+    for (i = first; i < program->n_ops; i++)
+        if (program->ops[i]->inputs[0] == x &&
+            ((const vecq_dynamic_params *)program->ops[i]->params)->lead == lead)
+            return program->ops[i];
+    return NULL;
+}
+
+static vecq_status round_input(vecq_program *program, size_t first, vecq_op *op, unsigned lead,
+                               vecq_error *err)
+{
+    const vecq_dynamic_params params = {.lead = lead};
+    vecq_var *x = op->inputs[0];
+    vecq_op *rounder = rounder_of(program, first, x, lead);
+    const char *name;
+
+    if (rounder == NULL) {
+        name = vecq_arena_printf(&program->arena, "%s/rounded", x->name);
+        if (name == NULL)
+            return vecq_error_memory(err, strlen(x->name));
+        VECQ_TRY(vecq_program_op(program, VECQ_OP_QUANTIZE_DYNAMIC, name, &x, 1, &params, sizeof params, 0,
+                                 &rounder, err));
+    }
+    x->n_uses--;
+    op->inputs[0] = rounder->outputs[0];
+    op->inputs[0]->n_uses++;
+    return VECQ_OK;
+}
+
+/* The ops appended behind the first n go to the places right before their first readers. */
+static vecq_status put_in_place(vecq_program *program, size_t n, vecq_error *err)
+{
+    size_t n_new = program->n_ops - n, i, k, to = 0;
+    vecq_op **old;
+
+    if (n_new == 0)
+        return VECQ_OK;
+    old = vecq_alloc(program->n_ops, sizeof *old);
+    if (old == NULL)
+        return vecq_error_memory(err, program->n_ops * sizeof *old);
+    memcpy(old, program->ops, program->n_ops * sizeof *old);
+    for (i = 0, k = n; i < n; i++) { /* they were made in the order of their first readers */
+        if (k < n + n_new && old[i]->n_inputs > 0 && old[i]->inputs[0] == old[k]->outputs[0])
+            program->ops[to++] = old[k++];
+        program->ops[to++] = old[i];
+    }
+    for (i = 0; i < program->n_ops; i++)
+        program->ops[i]->index = i;
+    vecq_free(old);
+    return VECQ_OK;
+}
+
+vecq_status vecq_program_round_activations(vecq_program *program, size_t *rounded, vecq_error *err)
+{
+    size_t n = program->n_ops, i, count = 0;
+
+    for (i = 0; i < n; i++) {
+        vecq_op *op = program->ops[i];
+        int lead = lead_of(op);
+
+        if (lead < 0)
+            continue;
+        count++;
+        if (!is_pair(op->inputs[0]))
+            VECQ_TRY(round_input(program, n, op, (unsigned)lead, err));
+    }
+    if (rounded != NULL)
+        *rounded = count;
+    return put_in_place(program, n, err);
+}
