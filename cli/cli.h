@@ -53,6 +53,8 @@ extern const cli_command *const cli_commands[];
 
 /* "vecq: MESSAGE" on standard error; control bytes escaped. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Standard error: --act-bits was given and no layer of the model has packed weights; nothing when one has. */
+void cli_note_rounded(const char *model, size_t layers);
 /* "vecq: FILE: MESSAGE" of a library error, without naming the file twice; "-" is called by its name. */
 void cli_error_library(const char *file, const vecq_error *err);
 /* The same for a failed step of a command: after an interrupt this ends the process by its signal.

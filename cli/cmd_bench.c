@@ -31,7 +31,8 @@ static const cli_option options[] = {
     {OPTION_SECONDS, "seconds", "S", "time to measure each row, in seconds (default 1)"},
     {OPTION_RUNS, "runs", "N", "measure exactly so many runs instead"},
     {OPTION_LAYERS, "layers", NULL, "each step: time, share, speed, and share of what the machine can do"},
-    {OPTION_AGAINST, "against", "MODEL", "run another model in turns with this one, and print the ratio"},
+    {OPTION_AGAINST, "against", "MODEL",
+     "run another model in turns with this one, and print the ratio;\n--act-bits does not concern it"},
     CLI_ENGINE_OPTIONS,
     {OPTION_JSON, "json", NULL, "print one JSON object (docs/json.md)"},
     CLI_OPTION_HELP,
@@ -56,6 +57,7 @@ typedef struct bench_times {
 /* One model ready to run. */
 typedef struct bench_model {
     const char *path;
+    int is_other; /* of --against: activations as they are */
     vecq_session *session;
     vecq_runner *runner;
     vecq_tensor inputs[BENCH_LIST_MAX];
@@ -207,9 +209,13 @@ static vecq_status input_shape(const bench_job *job, const bench_model *m, const
 static vecq_status model_open(const bench_job *job, bench_model *m, uint64_t batch, vecq_error *err)
 {
     double start = bench_clock();
-    vecq_status status = vecq_session_load(m->path, &job->engine.options, &m->session, err);
+    vecq_session_options session = job->engine.options;
+    vecq_status status;
     size_t i, n;
 
+    if (m->is_other)
+        session.act_bits = 0;
+    status = vecq_session_load(m->path, &session, &m->session, err);
     if (status == VECQ_OK)
         status = vecq_runner_create(m->session, &m->runner, err);
     n = status == VECQ_OK ? vecq_session_inputs(m->session) : 0;
@@ -431,7 +437,7 @@ static vecq_status json_row(const bench_job *job, bench_model *models, size_t n,
 
 static vecq_status bench_row(bench_job *job, uint64_t batch, uint64_t threads, vecq_error *err)
 {
-    bench_model models[2] = {{.path = job->model}, {.path = job->against}};
+    bench_model models[2] = {{.path = job->model}, {.path = job->against, .is_other = 1}};
     size_t n = job->against != NULL ? 2 : 1, i, n_layers = 0;
     double *layers = NULL;
     vecq_status status = VECQ_OK;
@@ -439,6 +445,8 @@ static vecq_status bench_row(bench_job *job, uint64_t batch, uint64_t threads, v
     job->engine.options.threads = (unsigned)threads;
     for (i = 0; i < n && status == VECQ_OK; i++)
         status = model_open(job, &models[i], batch, err);
+    if (status == VECQ_OK && !cli_engine_note_rounded(&job->engine, job->model, models[0].runner, err))
+        status = err->status;
     if (status == VECQ_OK)
         status = measure(job, models, n, err);
     if (status == VECQ_OK && !job->json)

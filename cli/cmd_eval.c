@@ -25,6 +25,7 @@ enum {
     OPTION_OUTPUTS,
     OPTION_BACKEND,
     OPTION_BATCH,
+    OPTION_ACT_BITS,
     OPTION_JSON,
     OPTION_CPU
 };
@@ -51,7 +52,10 @@ static const cli_option options[] = {
     {OPTION_CONFUSION, "confusion", NULL, "confusion matrix: a row for each label, a column for each answer"},
     {OPTION_CONFUSION_CSV, "confusion-csv", "FILE", "write the confusion matrix to FILE"},
     {OPTION_BATCH, "batch", "N", "samples at a time; changes no result (default 256)"},
-    {OPTION_BACKEND, "backend", "NAME", "what computes: auto, onednn, ref (default auto)"},
+    {OPTION_ACT_BITS, "act-bits", "K",
+     "8: round activations in front of packed weights to 8 bits, by\nranges found in each run (default: "
+     "float); not those of OTHER"},
+    {OPTION_BACKEND, "backend", "NAME", "what computes: auto, lowbit, onednn, ref (default auto)"},
     {'j', "threads", "N", "threads to use (default: all processors)"},
     {OPTION_JSON, "json", NULL, "print one JSON object (docs/json.md)"},
     {OPTION_CPU, "cpu", "LEVEL",
@@ -123,7 +127,7 @@ static int eval_flag(eval_job *job, int id)
 
 static int eval_option(void *context, int id, const char *value)
 {
-    static const char *const splits[] = {"train", "validation", "test"};
+    static const char *const splits[] = {"train", "validation", "test"}, *const bits[] = {"8"};
     eval_job *job = context;
     size_t split = 0;
     int status;
@@ -148,6 +152,9 @@ static int eval_option(void *context, int id, const char *value)
         return CLI_CONTINUE;
     case OPTION_BATCH:
         return set_key(job, "train.eval_batch", value);
+    case OPTION_ACT_BITS:
+        job->options.act_bits = 8;
+        return cli_value_choice(job->command, "width of activations", value, bits, 1, &split);
     case OPTION_BACKEND:
         return set_key(job, "backend", value);
     case 'j':
@@ -410,6 +417,8 @@ static void eval_json(const eval_job *job, const vecq_eval_result *r)
     cli_json_integer(json, "not_finite", r->n_bad);
     cli_json_integer(json, "classes", r->classes);
     cli_json_bool(json, "undivided", r->undivided);
+    if (job->options.act_bits > 0)
+        cli_json_integer(json, "rounded_layers", r->n_rounded);
     if (r->n_top > 0) {
         top = cli_json_array(json, "top");
         for (i = 0; i < r->n_top; i++) {
@@ -448,6 +457,8 @@ static int eval_go(eval_job *job)
         cli_interrupt_reraise();
         return CLI_FAILED;
     }
+    if (job->options.act_bits > 0)
+        cli_note_rounded(job->model, result->n_rounded);
     if (job->csv != NULL)
         done = eval_write_csv(job, result);
     if (done == CLI_DONE && job->json)
@@ -534,6 +545,8 @@ static int eval_outputs(eval_job *job)
         cli_interrupt_reraise();
         return CLI_FAILED;
     }
+    if (job->options.act_bits > 0)
+        cli_note_rounded(job->model, result->n_rounded);
     if (job->json)
         eval_json_outputs(job, result);
     else

@@ -543,6 +543,8 @@ static vecq_status run_once(run_job *job, vecq_error *err)
         vecq_runner_set_timing(job->runner, job->explain);
         status = vecq_runner_run(job->runner, err);
     }
+    if (status == VECQ_OK && !cli_engine_note_rounded(&job->engine, job->model, job->runner, err))
+        status = err->status;
     if (status == VECQ_OK)
         status = write_outputs(job, err);
     if (status == VECQ_OK)

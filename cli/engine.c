@@ -229,6 +229,18 @@ double cli_tensor_get(vecq_dtype dtype, const void *data, size_t i)
 
 /* ---- looking ---- */
 
+int cli_engine_note_rounded(const cli_engine *e, const char *model, vecq_runner *runner, vecq_error *err)
+{
+    size_t layers;
+
+    if (e->options.act_bits == 0)
+        return 1;
+    if (vecq_runner_rounded(runner, &layers, err) != VECQ_OK)
+        return 0;
+    cli_note_rounded(model, layers);
+    return 1;
+}
+
 int cli_engine_print_steps(FILE *out, vecq_runner *runner, vecq_error *err)
 {
     static const cli_column columns[] = {{"step", 'l', 1, 0},    {"op", 'l', 0, 0}, {"backend", 'l', 0, 0},

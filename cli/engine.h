@@ -16,7 +16,9 @@ enum { CLI_ENGINE_PREFER = 1000, CLI_ENGINE_ACT_BITS, CLI_ENGINE_BACKEND, CLI_EN
     {CLI_ENGINE_PREFER, "prefer", "WHAT",                                                                    \
      "what packed weights may be traded for: speed, memory\n(default speed)"},                               \
         {CLI_ENGINE_ACT_BITS, "act-bits", "K",                                                               \
-         "8: round activations to 8 bits where weights are packed\n(default: float)"},                       \
+         "8: round activations in front of packed weights to 8 bits, by\nranges found in each run "          \
+         "(default: "                                                                                        \
+         "float)"},                                                                                          \
         {CLI_ENGINE_DIM, "dim", "NAME=N", "size of a symbolic dimension of the inputs; repeatable"},         \
         {CLI_ENGINE_BACKEND, "backend", "LIST",                                                              \
          "backends to use, best first: lowbit, onednn, ref (default:\nall that the build has)"},             \
@@ -50,6 +52,11 @@ int cli_tensor_random(vecq_tensor *tensor, uint64_t seed, vecq_error *err);
 double cli_tensor_get(vecq_dtype dtype, const void *data, size_t i);
 
 /* ---- looking ---- */
+
+/* With --act-bits: a line on standard error when no layer of the model reads rounded activations. 0: the plan
+ * failed. */
+int cli_engine_note_rounded(const cli_engine *engine, const char *model, vecq_runner *runner,
+                            vecq_error *err);
 
 /* The plan's steps; seconds are printed when timed. */
 int cli_engine_print_steps(FILE *out, vecq_runner *runner, vecq_error *err);

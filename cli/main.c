@@ -43,6 +43,12 @@ void cli_error(const char *format, ...)
     va_end(args);
 }
 
+void cli_note_rounded(const char *model, size_t layers)
+{
+    if (layers == 0)
+        cli_error("%s: no layer has packed weights: --act-bits 8 rounded nothing", model);
+}
+
 void cli_error_library(const char *file, const vecq_error *err)
 {
     const char *message = err->message[0] != '\0' ? err->message : vecq_status_name(err->status);

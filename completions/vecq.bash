@@ -22,7 +22,7 @@ _vecq_options()
         echo "-o --output --model --network --data --test -b --bits --act-bits --epochs --set --resume
               --checkpoint --log --keys --networks --profile -j --threads --json --cpu -q --quiet -h --help" ;;
     eval)
-        echo "--data --split --set --against --outputs --top --per-class --confusion --confusion-csv --batch --backend -j --threads --json --cpu -q --quiet -h --help" ;;
+        echo "--data --split --set --against --outputs --top --per-class --confusion --confusion-csv --batch --act-bits --backend -j --threads --json --cpu -q --quiet -h --help" ;;
     run)
         echo "-i --input --text --set -o --output --top --test-dir --rtol --atol --check --explain
               --prefer --act-bits --dim --backend --cpu -j --threads --json -h --help" ;;
@@ -47,7 +47,7 @@ _vecq_values()
     --act-bits) echo 1 2 3 4 5 6 7 8 ;;
     --network) vecq train --networks 2>/dev/null | while read -r name _; do echo "$name"; done ;;
     --act-rule) echo best moments max ;;
-    --backend) echo auto onednn ref ;;
+    --backend) echo auto lowbit onednn ref ;;
     --data|--test|--calib) echo idx: cifar10: images: text: ;;
     --prefer) echo speed memory ;;
     --split) echo test validation train ;;

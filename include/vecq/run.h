@@ -53,9 +53,10 @@ typedef struct vecq_session_options {
     size_t size;        /* sizeof(vecq_session_options) */
     unsigned threads;   /* of one run; 0: all processors */
     vecq_prefer prefer; /* VECQ_PREFER_SPEED */
-    unsigned act_bits;  /* 0: activations stay float. 8: where weights are packed, activations are rounded to
-                           8 bits with a scale found in each run, and products are integer
-                           (VECQ_ERR_UNSUPPORTED where no backend does it) */
+    unsigned act_bits;  /* 0: activations stay float. 8: in front of convolutions and matrix products whose
+                           weights are packed, activations are rounded to 8 bits by ranges found in each run
+                           (each image, each row by itself), and products are of integers. Changes results;
+                           vecq_runner_rounded() says how many layers it is done for */
     const char *const *backends; /* NULL: all that the build has. Else names in order of preference ("lowbit",
                                     "onednn"); "ref", plain C, takes what they leave */
     size_t n_backends;
@@ -125,7 +126,12 @@ VECQ_API vecq_status vecq_runner_bind(vecq_runner *runner, const char *name, vec
 /* Plans for the shapes bound, as the first run with them would: only the plan, with all its memory. */
 VECQ_API vecq_status vecq_runner_prepare(vecq_runner *runner, vecq_error *err);
 
-/* Computes all outputs. An input that was not bound is VECQ_ERR_VALUE. */
+/* Layers of the plan for the shapes bound (planned if need be) that read activations rounded to 8 bits, with
+ * act_bits 8: in each run, or by scales in the file. 0: none has packed weights, or act_bits is 0. */
+VECQ_API vecq_status vecq_runner_rounded(vecq_runner *runner, size_t *layers, vecq_error *err);
+
+/* Computes all outputs. An input that was not bound is VECQ_ERR_VALUE; so are
+ * activations that are to be rounded and are not finite. */
 VECQ_API vecq_status vecq_runner_run(vecq_runner *runner, vecq_error *err);
 
 /*

@@ -173,6 +173,9 @@ typedef struct vecq_eval_options {
     size_t n_top;              /* 0 */
     int confusion;             /* 0; count answers by class: at most 4096 classes */
     const char *against;       /* NULL; another model file, run over the same samples */
+    unsigned act_bits;         /* 0; 8: activations of the model (not of `against`) are rounded in each run
+                                  where its weights are packed, as by vecq_session_options.act_bits: the same
+                                  for any batch */
     vecq_progress_fn progress; /* NULL */
     void *progress_context;
 } vecq_eval_options;
@@ -197,8 +200,9 @@ typedef struct vecq_eval_result {
     double accuracy, top5, loss; /* top5: NaN with five classes or less */
     uint64_t n_bad;              /* samples with logits that are not finite: wrong, and not in loss */
     double seconds;
-    size_t classes; /* logits of the model */
-    int undivided;  /* the data has no test part of its own: all of it was used */
+    size_t n_rounded; /* with options.act_bits: layers that read activations of 8 bits */
+    size_t classes;   /* logits of the model */
+    int undivided;    /* the data has no test part of its own: all of it was used */
     size_t n_top;
     const double *top;         /* [n_top] shares of samples: fewer than options.top[i] logits are larger */
     size_t n_answers;          /* classes of an answer: `classes`, 2 for one logit */
@@ -235,6 +239,7 @@ typedef struct vecq_outputs_result {
     size_t n_outputs;
     const vecq_output_difference *outputs;
     uint64_t samples; /* whole batches of train.eval_batch (16), or what the model takes at once */
+    size_t n_rounded; /* with options.act_bits: layers that read activations of 8 bits */
     double seconds;
 } vecq_outputs_result;
 

@@ -4,13 +4,14 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "graph/rounding.h"
 #include "graph/simplify.h"
 
 struct vecq_evaluator {
     vecq_program program;
     vecq_exec *exec;
     vecq_var *input, *logits;
-    size_t batch, width;
+    size_t batch, width, rounded;
     int32_t *narrow; /* token ids of a model that takes int32 */
     vecq_ports ports;
     unsigned threads;
@@ -70,6 +71,8 @@ static vecq_status build(vecq_evaluator *e, vecq_ir *ir, const vecq_evaluator_op
     vecq_program_prune(&e->program);
     if (o->is_simplified)
         VECQ_TRY(vecq_program_simplify(&e->program, NULL, NULL, err));
+    if (o->act_bits > 0)
+        VECQ_TRY(vecq_program_round_activations(&e->program, &e->rounded, err));
     if (o->ports->dtype == VECQ_DT_INT32) {
         e->narrow = vecq_alloc(e->input->count, sizeof *e->narrow);
         if (e->narrow == NULL)
@@ -114,6 +117,11 @@ void vecq_evaluator_invalidate(vecq_evaluator *e)
 size_t vecq_evaluator_classes(const vecq_evaluator *e)
 {
     return e->width;
+}
+
+size_t vecq_evaluator_rounded(const vecq_evaluator *e)
+{
+    return e->rounded;
 }
 
 const vecq_exec *vecq_evaluator_exec(const vecq_evaluator *e)

@@ -18,6 +18,7 @@ typedef struct vecq_evaluator_options {
     vecq_store *store; /* parameters shared with training; with lower.is_frozen: not used */
     const vecq_lower_options *lower; /* is_training 0 */
     int is_simplified; /* faster, the same to rounding: batch normalisation goes into constant weights, ... */
+    unsigned act_bits; /* 8: activations in front of packed weights are rounded; with lower->keep_packed */
     const vecq_backend *const *backends;
     size_t n_backends;
     unsigned threads;
@@ -41,6 +42,7 @@ vecq_status vecq_evaluator_step(vecq_evaluator *evaluator, vecq_loader *loader, 
                                 vecq_batch *batch, const float **logits, vecq_error *err);
 
 size_t vecq_evaluator_classes(const vecq_evaluator *evaluator); /* width of the logits */
+size_t vecq_evaluator_rounded(const vecq_evaluator *evaluator); /* layers that read 8-bit activations */
 const vecq_exec *vecq_evaluator_exec(const vecq_evaluator *evaluator);
 
 /* What a batch binds to an input of this type; token ids are narrowed into narrow[count] for int32. */

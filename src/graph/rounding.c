@@ -18,6 +18,13 @@ const vecq_op *vecq_packed_source(const vecq_var *var)
     return var->kind == VECQ_VAR_RESULT && var->producer->kind == VECQ_OP_DECODE ? var->producer : NULL;
 }
 
+vecq_status vecq_rounding_check(unsigned act_bits, vecq_error *err)
+{
+    if (act_bits != 0 && act_bits != 8)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "activations of %u bits: 0 (float) or 8", act_bits);
+    return VECQ_OK;
+}
+
 /* Groups of x are its first `lead` axes together; -1: the op does not read rounded activations. */
 static int lead_of(const vecq_op *op)
 {

@@ -22,6 +22,9 @@
  */
 vecq_status vecq_program_round_activations(vecq_program *program, size_t *rounded, vecq_error *err);
 
+/* VECQ_ERR_UNSUPPORTED for other widths than 0 (no rounding) and 8: of options. */
+vecq_status vecq_rounding_check(unsigned act_bits, vecq_error *err);
+
 /* What a run says when the values of a group cannot be rounded. */
 #define VECQ_NOT_ROUNDED "NaN, infinity, or a range beyond the largest float cannot be rounded to 8 bits"
 

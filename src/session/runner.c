@@ -381,6 +381,14 @@ vecq_status vecq_runner_steps(vecq_runner *r, size_t *n, vecq_error *err)
     return VECQ_OK;
 }
 
+vecq_status vecq_runner_rounded(vecq_runner *r, size_t *layers, vecq_error *err)
+{
+    *layers = 0;
+    VECQ_TRY(vecq_runner_prepare(r, err));
+    *layers = r->current->rounded;
+    return VECQ_OK;
+}
+
 vecq_step_info vecq_runner_step(const vecq_runner *r, size_t index)
 {
     vecq_exec_step_info from = vecq_exec_step(r->current->exec, index);

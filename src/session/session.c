@@ -3,6 +3,7 @@
 
 #include "base/status.h"
 #include "graph/lower.h"
+#include "graph/rounding.h"
 #include "onnx/trained.h"
 #include "session/session_private.h"
 
@@ -42,14 +43,7 @@ static vecq_status session_options(vecq_session *s, const vecq_session_options *
         return vecq_error_set(err, VECQ_ERR_USAGE, "vecq_session_options of another version of the library");
     if ((unsigned)s->options.prefer > VECQ_PREFER_MEMORY)
         return vecq_error_set(err, VECQ_ERR_USAGE, "a session option is out of range");
-    if (s->options.act_bits != 0 && s->options.act_bits != 8)
-        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "activations of %u bits: 0 (float) or 8",
-                              s->options.act_bits);
-    if (s->options.act_bits != 0) /* until a backend takes it: nobody shall believe that it was done */
-        return vecq_error_set(
-            err, VECQ_ERR_UNSUPPORTED,
-            "no backend of this build rounds activations by scales found in a run; write them "
-            "into the model: vecq quantize --act-bits 8 --calib DATA");
+    VECQ_TRY(vecq_rounding_check(s->options.act_bits, err));
     if (s->options.plans == 0)
         s->options.plans = 1;
     return session_backends(s, &s->options, err);

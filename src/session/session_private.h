@@ -48,6 +48,7 @@ typedef struct vecq_run_plan {
     void **converted_in;          /* [n_inputs] float32 of an input in another type; NULL: none is needed */
     void **converted_out; /* [n_outputs] the type that the model declares; NULL: it is the program's */
     size_t n_converted;   /* bytes of both */
+    size_t rounded;       /* layers that read 8-bit activations, with act_bits */
     uint64_t used;        /* time of the last use */
     uint64_t n_timed;
 } vecq_run_plan;

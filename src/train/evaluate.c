@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "eval/tally.h"
+#include "graph/rounding.h"
 #include "train/subject.h"
 #include "train/training.h"
 
@@ -41,7 +42,7 @@ static void runner_close(runner *r)
 }
 
 static vecq_status runner_open(runner *r, const char *path, const vecq_recipe *recipe, vecq_eval_split split,
-                               vecq_error *err)
+                               unsigned act_bits, vecq_error *err)
 {
     static const vecq_split splits[] = {VECQ_SPLIT_TRAIN, VECQ_SPLIT_VALIDATION, VECQ_SPLIT_TEST};
     vecq_subject *s = &r->subject;
@@ -50,6 +51,7 @@ static vecq_status runner_open(runner *r, const char *path, const vecq_recipe *r
     vecq_evaluator_options options = {.ports = &s->ports,
                                       .lower = &lower,
                                       .is_simplified = 1,
+                                      .act_bits = act_bits,
                                       .backends = backends,
                                       .threads = recipe->threads};
 
@@ -68,14 +70,14 @@ static vecq_status prepare(evaluation *e, const char *path, const vecq_recipe *r
     const vecq_eval_options *o = e->options;
     size_t width, other;
 
-    VECQ_TRY(runner_open(&e->first, path, recipe, o->split, err));
+    VECQ_TRY(runner_open(&e->first, path, recipe, o->split, o->act_bits, err));
     width = vecq_evaluator_classes(e->first.evaluator);
     VECQ_TRY(vecq_tally_create(&e->tally, width, o->confusion, err));
     e->tally.n_top = o->n_top;
     memcpy(e->tally.top, o->top != NULL ? o->top : e->tally.top, o->n_top * sizeof *o->top);
     if (o->against == NULL)
         return VECQ_OK;
-    VECQ_TRY(runner_open(&e->other, o->against, recipe, o->split, err));
+    VECQ_TRY(runner_open(&e->other, o->against, recipe, o->split, 0, err));
     other = vecq_evaluator_classes(e->other.evaluator);
     if (width != other)
         return vecq_error_set(err, VECQ_ERR_VALUE, "%s: has %zu logits, %s has %zu", o->against, other, path,
@@ -179,6 +181,7 @@ static vecq_status fill(const evaluation *e, eval_box *box, vecq_error *err)
         top[i] = m->n > 0 ? (double)e->tally.hits[i] / (double)m->n : 0;
     out->samples = m->n;
     out->accuracy = vecq_metrics_accuracy(m);
+    out->n_rounded = vecq_evaluator_rounded(e->first.evaluator);
     out->classes = vecq_evaluator_classes(e->first.evaluator);
     out->top5 = out->classes > 5 ? vecq_metrics_top5(m) : NAN;
     out->loss = vecq_metrics_loss(m);
@@ -224,6 +227,7 @@ static vecq_status check_options(const vecq_eval_options *o, vecq_error *err)
         return vecq_error_set(err, VECQ_ERR_USAGE, "vecq_eval_options of another version of the library");
     if ((unsigned)o->split > VECQ_EVAL_TEST || o->n_top > VECQ_TALLY_TOP_MAX)
         return vecq_error_set(err, VECQ_ERR_USAGE, "an evaluation option is out of range");
+    VECQ_TRY(vecq_rounding_check(o->act_bits, err));
     for (i = 0; i < o->n_top; i++)
         if (o->top[i] == 0)
             return vecq_error_set(err, VECQ_ERR_USAGE, "ranks begin with 1");

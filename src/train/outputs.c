@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "eval/difference.h"
+#include "graph/rounding.h"
 #include "train/feed.h"
 #include "train/training.h"
 
@@ -18,6 +19,8 @@ typedef struct side {
     vecq_program program;
     vecq_var **outputs;
     vecq_exec *exec;
+    unsigned act_bits;
+    size_t rounded;
 } side;
 
 typedef struct comparison {
@@ -45,13 +48,15 @@ static void side_close(side *s)
 static vecq_status side_build(side *s, vecq_error *err)
 {
     const vecq_recipe *r = &s->feed.subject.recipe;
-    vecq_lower_options lower = {.is_frozen = 1};
+    vecq_lower_options lower = {.is_frozen = 1, .keep_packed = s->act_bits > 0};
     const vecq_backend *backends[4];
     vecq_exec_options exec = {.backends = backends, .threads = r->threads};
     vecq_status status;
 
     VECQ_TRY(vecq_training_backends(r, backends, &exec.n_backends, err));
     status = vecq_feed_lower(&s->feed, &s->program, NULL, &lower, s->outputs, err);
+    if (status == VECQ_OK && s->act_bits > 0)
+        status = vecq_program_round_activations(&s->program, &s->rounded, err);
     if (status == VECQ_OK)
         status = vecq_exec_create(&s->program, &exec, &s->exec, err);
     if (status != VECQ_OK) {
@@ -178,6 +183,7 @@ static vecq_status outputs(comparison *c, const char *model, const vecq_recipe *
     double start;
     uint64_t n;
 
+    c->first.act_bits = o->act_bits;
     VECQ_TRY(side_open(&c->first, model, recipe, o->split, err));
     VECQ_TRY(side_open(&c->second, o->against, recipe, o->split, err));
     c->n = vecq_feed_outputs(&c->first.feed);
@@ -190,6 +196,7 @@ static vecq_status outputs(comparison *c, const char *model, const vecq_recipe *
     VECQ_TRY(compare(c, n, err));
     box->result.seconds = vecq_clock_seconds() - start;
     box->result.samples = n * c->first.feed.batch;
+    box->result.n_rounded = c->first.rounded;
     return fill(c, box, err);
 }
 
@@ -215,6 +222,7 @@ vecq_status vecq_compare_outputs(const char *model, const vecq_recipe *recipe,
         return vecq_error_set(err, VECQ_ERR_USAGE, "vecq_eval_options of another version of the library");
     if (options->against == NULL || (unsigned)options->split > VECQ_EVAL_TEST)
         return vecq_error_set(err, VECQ_ERR_USAGE, "there is no model to compare with");
+    VECQ_TRY(vecq_rounding_check(options->act_bits, err));
     memset(&c, 0, sizeof c);
     c.options = options;
     box = vecq_calloc(1, sizeof *box);

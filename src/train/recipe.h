@@ -67,6 +67,7 @@ typedef struct vecq_recipe_interval {
 /* Choices, in the order of the words in recipe.def. */
 typedef enum vecq_recipe_backend {
     VECQ_RECIPE_BACKEND_AUTO = 0,
+    VECQ_RECIPE_BACKEND_LOWBIT,
     VECQ_RECIPE_BACKEND_ONEDNN,
     VECQ_RECIPE_BACKEND_REF
 } vecq_recipe_backend;

@@ -25,8 +25,9 @@ static vecq_status check_model(const vecq_recipe *r, vecq_error *err)
     CHECK_REFUSE(r->model.file != NULL && r->model.classes > 0,
                  "model.classes is for model.network; the outputs of model.file '%s' are what they are",
                  r->model.file);
-    CHECK_REFUSE(r->precision == VECQ_RECIPE_BF16 && r->backend == VECQ_RECIPE_BACKEND_REF,
-                 "precision bf16 needs backend onednn; backend ref computes in f32 only");
+    CHECK_REFUSE(r->precision == VECQ_RECIPE_BF16 && r->backend != VECQ_RECIPE_BACKEND_AUTO &&
+                     r->backend != VECQ_RECIPE_BACKEND_ONEDNN,
+                 "precision bf16 needs backend onednn; backends ref and lowbit compute in f32 only");
     return VECQ_OK;
 }
 

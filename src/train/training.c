@@ -313,6 +313,10 @@ vecq_status vecq_training_backends(const vecq_recipe *r, const vecq_backend *lis
         return VECQ_OK;
     if (r->backend == VECQ_RECIPE_BACKEND_ONEDNN && vecq_backend_find("onednn") == NULL)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "this build has no oneDNN backend: set backend=ref");
+    if (r->backend != VECQ_RECIPE_BACKEND_AUTO) {
+        list[(*n)++] = vecq_backend_find(r->backend == VECQ_RECIPE_BACKEND_ONEDNN ? "onednn" : "lowbit");
+        return VECQ_OK;
+    }
     while (*n < 4 && vecq_backend_at(*n) != NULL) {
         list[*n] = vecq_backend_at(*n);
         ++*n;

@@ -68,6 +68,27 @@ class Eval(vecq_cli.Case):
         self.assertIn("validation", self.refused(1, "eval", self.model, "--data", "idx:" + self.data, "--split",
                                                  "validation"))
 
+    def test_rounded_activations(self):
+        """The same whatever the batch and backend; close to float, and not the same."""
+        packed = self.path("p.onnx")
+        self.ok("quantize", self.model, "-b", "4", "-o", packed, "-q")
+        ask = ["eval", packed, "--data", "idx:" + self.data, "--json"]
+        plain = self.json(*ask)
+        self.assertNotIn("rounded_layers", plain)
+        one = self.json(*ask, "--act-bits", "8", "--against", packed)
+        self.assertEqual(one["rounded_layers"], 1)
+        self.assertNotEqual(one["loss"], plain["loss"])
+        self.assertAlmostEqual(one["loss"], plain["loss"], places=2)
+        self.assertEqual(one["against"]["loss"], plain["loss"])
+        for more in ("--batch", "1"), ("--batch", "7"), ("--backend", "ref"), ("--backend", "lowbit"):
+            other = self.json(*ask, "--act-bits", "8", *more)
+            self.assertEqual(other["accuracy"], one["accuracy"])
+            self.assertAlmostEqual(other["loss"], one["loss"], places=5)
+        outputs = self.json(*ask, "--act-bits", "8", "--against", packed, "--outputs")["outputs"]
+        self.assertTrue(25 < outputs[0]["sqnr_db"] < 80)
+        done = self.ok("eval", self.model, "--data", "idx:" + self.data, "--act-bits", "8", "-q")
+        self.assertIn(b"rounded nothing", done.stderr)
+
     def test_ends_are_left_out(self):
         plain = self.eval()
         for ends in (["Softmax"], ["LogSoftmax"], ["Sigmoid"], ["Softmax", "Identity"]):

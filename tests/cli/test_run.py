@@ -120,6 +120,35 @@ class Run(vecq_cli.Case):
             for a, b in zip(results[0], other):
                 self.assertAlmostEqual(a, b, places=4)
 
+    def test_rounded_activations(self):
+        """A row rounded as DynamicQuantizeLinear does gives what it gives when it comes rounded already."""
+        x = self.sample(3)
+        rows = []
+        for i in range(3):
+            row = [v * 3 ** i + i for v in x[64 * i:64 * i + 64]]
+            low, high = min(0, *row), max(0, *row)
+            scale = float32((float32(high) - float32(low)) / 255)
+            zero = round(-low / scale)
+            rows.append((row, [scale * (min(max(round(float32(v) / scale) + zero, 0), 255) - zero) for v in row]))
+        given, rounded = (self.path(name, npy((3, 1, 8, 8), [v for pair in rows for v in pair[k]]))
+                          for k, name in enumerate(("x.npy", "r.npy")))
+        packed = self.path("p.onnx")
+        for bits in "3", "8":
+            self.ok("quantize", self.model, "-b", bits, "-o", packed, "-q")
+            for more in (), ("--backend", "ref"), ("--prefer", "memory"), ("-j", "2"):
+                have = self.json("run", packed, "-i", given, "--json", "--act-bits", "8", "--explain", *more)
+                want = self.json("run", packed, "-i", rounded, "--json")["outputs"][0]
+                for a, b in zip(have["outputs"][0]["first"], want["first"]):
+                    self.assertAlmostEqual(a, b, places=3)
+                self.assertIn("QuantizeDynamic", [step["op"] for step in have["steps"]])
+        done = self.ok("run", packed, "-i", given, "--act-bits", "8")
+        self.assertEqual(done.stderr, b"")
+        done = self.ok("run", self.model, "-i", given, "--act-bits", "8")
+        self.assertEqual(done.stderr.decode(), "vecq: %s: no layer has packed weights: --act-bits 8 rounded nothing\n"
+                         % self.model)
+        bad = self.path("bad.npy", npy((1, 1, 8, 8), x[:63] + [float("nan")]))
+        self.assertIn("cannot be rounded to 8 bits", self.refused(1, "run", packed, "-i", bad, "--act-bits", "8"))
+
     def test_images(self):
         rng = random.Random(9)
         rows = [[rng.randrange(256) for _ in range(8)] for _ in range(8)]
