@@ -45,6 +45,7 @@ typedef struct bc_case {
     double terms, slack;
     int relative_to_largest;
     int forward_only;
+    int is_inference; /* (forward only) planned for running, not for training */
 } bc_case;
 
 typedef struct bc_state {
@@ -141,7 +142,8 @@ static inline vecq_var *bc_loss(bc_state *s, const bc_case *c, vecq_dtype dtype,
 static inline void bc_make(bc_state *s, const bc_case *c, const vecq_backend *backend, vecq_dtype dtype,
                            unsigned threads, int is_absolute)
 {
-    vecq_exec_options options = {.backends = &backend, .n_backends = 1, .threads = threads, .is_training = 1};
+    vecq_exec_options options = {
+        .backends = &backend, .n_backends = 1, .threads = threads, .is_training = !c->is_inference};
     vecq_run run = {.step = 3, .seed = 11, .threads = threads};
     vecq_error err = VECQ_ERROR_INIT;
     vecq_var *with[BC_INPUTS], *gradients[BC_INPUTS], *loss;

@@ -171,7 +171,8 @@ vecq_status vecq_planner_output(vecq_planner *p, const vecq_var *var, const vecq
     return vecq_planner_output_over(p, var, owner, layout, n_bytes, VECQ_NO_SLOT, out, err);
 }
 
-vecq_status vecq_planner_alias(vecq_planner *p, const vecq_var *var, vecq_slot slot, vecq_error *err)
+vecq_status vecq_planner_alias(vecq_planner *p, const vecq_var *var, const vecq_backend *owner,
+                               const void *layout, vecq_slot slot, vecq_error *err)
 {
     vecq_plan_var *pv = &p->vars[var->index];
 
@@ -179,13 +180,15 @@ vecq_status vecq_planner_alias(vecq_planner *p, const vecq_var *var, vecq_slot s
         return vecq_error_set(err, VECQ_ERR_USAGE, "'%s' is made twice", var->name);
     pv->is_made = 1;
     pv->slot = slot;
+    pv->owner = layout != NULL ? owner : NULL;
+    pv->layout = layout;
     return VECQ_OK;
 }
 
 vecq_status vecq_planner_lazy(vecq_planner *p, const vecq_var *var, const vecq_backend *owner,
                               const void *layout, vecq_error *err)
 {
-    VECQ_TRY(vecq_planner_alias(p, var, VECQ_NO_SLOT, err));
+    VECQ_TRY(vecq_planner_alias(p, var, NULL, NULL, VECQ_NO_SLOT, err));
     p->vars[var->index].owner = owner;
     p->vars[var->index].layout = layout;
     return VECQ_OK;

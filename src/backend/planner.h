@@ -70,8 +70,9 @@ vecq_status vecq_planner_output(vecq_planner *planner, const vecq_var *var, cons
 vecq_status vecq_planner_output_over(vecq_planner *planner, const vecq_var *var, const vecq_backend *owner,
                                      const void *layout, size_t n_bytes, vecq_slot over, vecq_slot *out,
                                      vecq_error *err);
-/* The variable is the slot's memory under another shape: no step (Reshape of a plain value). */
-vecq_status vecq_planner_alias(vecq_planner *planner, const vecq_var *var, vecq_slot slot, vecq_error *err);
+/* The variable is the slot's memory under another shape, plain (owner NULL) or in a layout: no step. */
+vecq_status vecq_planner_alias(vecq_planner *planner, const vecq_var *var, const vecq_backend *owner,
+                               const void *layout, vecq_slot slot, vecq_error *err);
 /* The variable is not made now, but by its owner (deliver) in each layout that somebody asks for. */
 vecq_status vecq_planner_lazy(vecq_planner *planner, const vecq_var *var, const vecq_backend *owner,
                               const void *layout, vecq_error *err);

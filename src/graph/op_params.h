@@ -42,6 +42,13 @@ typedef struct vecq_layer_norm_params {
     int is_rms; /* the mean is not taken away: y = x / sqrt(mean of squares + epsilon) */
 } vecq_layer_norm_params;
 
+/* GroupNorm: x [N, C, ...]; statistics of each image over each of the groups of C / groups channels; scale
+ * and bias have an element for each channel. InstanceNormalization: as many groups as channels. */
+typedef struct vecq_group_norm_params {
+    int64_t groups;
+    double epsilon;
+} vecq_group_norm_params;
+
 /* MovingAverage: state = momentum * state + (1 - momentum) * value * factor. */
 typedef struct vecq_average_params {
     double momentum;

@@ -37,7 +37,14 @@ vecq_var *vecq_op_residual(const vecq_op *op)
 int vecq_op_takes_post(vecq_op_kind kind)
 {
     return kind == VECQ_OP_CONV || kind == VECQ_OP_CONV_TRANSPOSE || kind == VECQ_OP_GEMM ||
-           kind == VECQ_OP_MATMUL || kind == VECQ_OP_ADD;
+           kind == VECQ_OP_MATMUL || kind == VECQ_OP_ADD || kind == VECQ_OP_BATCH_NORM ||
+           kind == VECQ_OP_GROUP_NORM;
+}
+
+int vecq_op_takes_residual(vecq_op_kind kind)
+{
+    return kind == VECQ_OP_CONV || kind == VECQ_OP_CONV_TRANSPOSE || kind == VECQ_OP_GEMM ||
+           kind == VECQ_OP_MATMUL;
 }
 
 vecq_op_kind vecq_post_op(vecq_post_activation activation)
@@ -76,7 +83,8 @@ vecq_status vecq_op_set_post(vecq_op *op, vecq_post_activation activation, const
     const vecq_var *y = op->outputs[0];
     vecq_post *post;
 
-    if (!vecq_op_takes_post(op->kind) || op->post != NULL || (residual != NULL && op->kind == VECQ_OP_ADD) ||
+    if (!vecq_op_takes_post(op->kind) || op->post != NULL ||
+        (residual != NULL && !vecq_op_takes_residual(op->kind)) ||
         (residual != NULL && (!vecq_var_same_shape(residual, y) || residual->dtype != y->dtype)))
         return vecq_error_set(err, VECQ_ERR_USAGE, "%s '%s' takes no such post", op->info->name, op->name);
     post = vecq_arena_alloc(&op->program->arena, 1, sizeof *post);

@@ -4,9 +4,9 @@
  * added, then perhaps a function of one number follows. graph/simplify.h fuses ops of an inference program
  * into it; ops that are trained have none.
  *
- * Conv, ConvTranspose, Gemm and MatMul may have both parts, Add only the activation. The operand of the
- * residual is the last input of the op and stands behind all inputs that its kind has; those omitted before
- * it are NULL. So inputs[2] of a Conv is its bias or NULL, and inputs[3] the residual.
+ * Conv, ConvTranspose, Gemm and MatMul may have both parts, Add, BatchNorm and GroupNorm only the activation.
+ * The operand of the residual is the last input of the op and stands behind all inputs that its kind has;
+ * those omitted before it are NULL. So inputs[2] of a Conv is its bias or NULL, and inputs[3] the residual.
  */
 #ifndef VECQ_GRAPH_POST_H
 #define VECQ_GRAPH_POST_H
@@ -40,6 +40,8 @@ size_t vecq_op_data_inputs(const vecq_op *op);
 vecq_var *vecq_op_residual(const vecq_op *op);
 /* Whether ops of this kind may have a post at all. */
 int vecq_op_takes_post(vecq_op_kind kind);
+/* Whether that may have a residual. */
+int vecq_op_takes_residual(vecq_op_kind kind);
 
 /*
  * Gives an op without a post one, as part of its program: `params` of the activation may be NULL when it has

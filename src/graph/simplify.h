@@ -5,7 +5,7 @@
  *   - what is multiplied by or added to the result of a Conv, ConvTranspose, Gemm or MatMul, channel by
  * channel (batch normalisation, Mul, Div, Add, Sub by constants), goes into constant weights and biases;
  *   - a sum and an activation after such an op become its post (graph/post.h), and the activation after an
- * Add;
+ * Add or a normalization;
  *   - products of gates become one op: x * sigmoid(x) Silu, x * hard sigmoid(x) HardSwish, the forms of Gelu;
  *   - zeros put around an image go into the padding of the Conv or pooling that reads it;
  *   - ops that change nothing go away: chains of Reshape and Transpose, empty Slice, Pad, Cast, Expand, ...;

@@ -320,7 +320,7 @@ vecq_status vecq_simplify_channels(vecq_simplifier *s, vecq_op *op, int *done, v
     vecq_status status;
     size_t at, n = op->kind == VECQ_OP_BATCH_NORM ? 1 : 2;
 
-    if (s->options.keep_weights ||
+    if (s->options.keep_weights || op->post != NULL ||
         (op->kind != VECQ_OP_BATCH_NORM && op->kind != VECQ_OP_ADD && op->kind != VECQ_OP_SUB &&
          op->kind != VECQ_OP_MUL && op->kind != VECQ_OP_DIV))
         return VECQ_OK;

@@ -81,6 +81,9 @@ VECQ_ONEDNN_PLAN(slice)
 
     if (!vecq_onednn_takes(x) || !vecq_onednn_takes(y))
         return VECQ_OK;
+    VECQ_TRY(vecq_onednn_plan_pixels(e, planner, op, taken, err));
+    if (*taken)
+        return VECQ_OK;
     for (i = 0; i < x->rank; i++)
         if (p->step[i] != 1)
             return VECQ_OK;

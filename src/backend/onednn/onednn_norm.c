@@ -49,6 +49,8 @@ VECQ_ONEDNN_PLAN(norm)
 
     if (!norm_takes(op))
         return VECQ_OK;
+    if (!vecq_planner_is_training(planner) && relu == NULL)
+        return vecq_onednn_plan_norm_apply(e, planner, op, taken, err);
     VECQ_TRY(norm_layout(e, planner, op->inputs[0], op->inputs[0], &x, &read, &write, err));
     made = vecq_dnnl_norm_forward(&e->make, dnnl_forward_inference, x, epsilon_of(op), flags, &pd);
     {

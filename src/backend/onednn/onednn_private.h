@@ -147,6 +147,9 @@ VECQ_ONEDNN_PLAN(matmul);
 VECQ_ONEDNN_PLAN(norm);
 VECQ_ONEDNN_PLAN(norm_train);
 VECQ_ONEDNN_PLAN(norm_grad);
+VECQ_ONEDNN_PLAN(norm_apply); /* BatchNorm of programs that are only run */
+VECQ_ONEDNN_PLAN(group_norm);
+VECQ_ONEDNN_PLAN(layer_norm);
 VECQ_ONEDNN_PLAN(pool);
 VECQ_ONEDNN_PLAN(pool_grad);
 VECQ_ONEDNN_PLAN(eltwise);
@@ -156,6 +159,8 @@ VECQ_ONEDNN_PLAN(softmax);
 VECQ_ONEDNN_PLAN(softmax_grad);
 VECQ_ONEDNN_PLAN(concat);
 VECQ_ONEDNN_PLAN(slice);
+VECQ_ONEDNN_PLAN(transpose);
+VECQ_ONEDNN_PLAN(pixels); /* Resize, Pad, Slice of an image */
 VECQ_ONEDNN_PLAN(flat);
 VECQ_ONEDNN_PLAN(lstm);
 VECQ_ONEDNN_PLAN(lstm_grad);

@@ -74,7 +74,7 @@ static vecq_status ref_plan(void *engine, vecq_planner *planner, const vecq_op *
     *taken = 1;
     if (op->kind == VECQ_OP_RESHAPE) {
         VECQ_TRY(vecq_planner_input(planner, op->inputs[0], NULL, NULL, &slot, err));
-        return vecq_planner_alias(planner, op->outputs[0], slot, err);
+        return vecq_planner_alias(planner, op->outputs[0], NULL, NULL, slot, err);
     }
     slots = vecq_alloc(op->n_inputs + n_writes, sizeof *slots);
     if (slots == NULL)

@@ -25,4 +25,7 @@ void vecq_ref_map_clear(vecq_ref_map *map); /* an empty one is fine */
 /* Applies maps[axis] to x, one axis after the other. A row without entries becomes `fill`. */
 vecq_status vecq_ref_map_apply(const vecq_ref_call *call, const vecq_ref_map *maps, double fill);
 
+/* The map of one axis of a Resize, Pad or Slice; nothing (start NULL) where the axis stays as it is. */
+vecq_status vecq_ref_axis_map(const vecq_op *op, unsigned axis, vecq_ref_map *map, vecq_error *err);
+
 #endif

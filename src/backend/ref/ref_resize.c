@@ -252,3 +252,32 @@ vecq_status vecq_ref_pad_grad(const vecq_ref_call *call)
 {
     return pad(call, call->op->outputs[0], 1);
 }
+
+/* ---- for other backends ---- */
+
+static vecq_status slice_map(const vecq_slice_params *params, unsigned a, int64_t n_in, vecq_ref_map *map,
+                             vecq_error *err)
+{
+    const size_t n = (size_t)params->length[a];
+    size_t i;
+
+    if (params->start[a] == 0 && params->step[a] == 1 && params->length[a] == n_in)
+        return VECQ_OK;
+    VECQ_TRY(vecq_ref_map_create(map, (size_t)n_in, n, n, err));
+    for (i = 0; i < n; i++) {
+        vecq_ref_map_entry(map, i, (size_t)(params->start[a] + (int64_t)i * params->step[a]), 1);
+        vecq_ref_map_end_row(map, i);
+    }
+    return VECQ_OK;
+}
+
+vecq_status vecq_ref_axis_map(const vecq_op *op, unsigned a, vecq_ref_map *map, vecq_error *err)
+{
+    const int64_t n_in = op->inputs[0]->dims[a];
+
+    if (op->kind == VECQ_OP_RESIZE)
+        return resize_map(op->params, a, n_in, map, err);
+    if (op->kind == VECQ_OP_PAD)
+        return pad_map(op->params, a, n_in, map, err);
+    return slice_map(op->params, a, n_in, map, err);
+}

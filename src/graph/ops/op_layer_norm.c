@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Normalisation of rows: LayerNormalization and RMSNormalization as one op, GroupNormalization made of it;
- * MeanVarianceNormalization and LpNormalization from reductions.
+ * Normalisation of rows: LayerNormalization and RMSNormalization as one op, GroupNormalization (in training
+ * made of it); MeanVarianceNormalization and LpNormalization from reductions.
  */
 #include "graph/ops/op_util.h"
 
@@ -155,8 +155,6 @@ static vecq_status group_vector(vecq_lower *l, const vecq_node *node, const vecq
     const char *name = vecq_node_label(node);
     const int64_t channels = x->dims[1], pair[2] = {groups, 1};
     vecq_shape_params whole = {.rank = 2, .dims = {groups, channels / groups}};
-    int64_t dims[VECQ_MAX_RANK];
-    unsigned a;
 
     if (vector->rank != 1 || (vector->dims[0] != channels && vector->dims[0] != groups))
         return vecq_op_fail(err, "%zu elements of scale or bias for %lld channels", vector->count,
@@ -166,37 +164,57 @@ static vecq_status group_vector(vecq_lower *l, const vecq_node *node, const vecq
         VECQ_TRY(
             vecq_program_op1(l->program, VECQ_OP_EXPAND, name, vector, &whole, sizeof whole, &vector, err));
     }
-    for (a = 0; a + 1 < x->rank; a++)
-        dims[a] = a == 0 ? channels : 1;
-    return vecq_lower_to_shape(l, name, vector, x->rank - 1, dims, out, err);
+    return vecq_lower_to_shape(l, name, vector, 1, &channels, out, err);
+}
+
+/* Made of LayerNorm, a product and a sum, which have gradients. scale and bias [channels]. */
+static vecq_status group_norm_train(vecq_lower *l, const char *name, vecq_var *const *in,
+                                    const vecq_group_norm_params *group, vecq_var **out, vecq_error *err)
+{
+    const int64_t rows[3] = {in[0]->dims[0], group->groups,
+                             (int64_t)in[0]->count / (in[0]->dims[0] * group->groups)};
+    vecq_layer_norm_params params = {.axis = 2, .epsilon = group->epsilon};
+    vecq_var *x, *scale, *bias;
+    int64_t dims[VECQ_MAX_RANK];
+    vecq_op *op;
+    unsigned a;
+
+    for (a = 0; a + 1 < in[0]->rank; a++)
+        dims[a] = a == 0 ? in[0]->dims[1] : 1;
+    VECQ_TRY(vecq_lower_to_shape(l, name, in[1], in[0]->rank - 1, dims, &scale, err));
+    VECQ_TRY(vecq_lower_to_shape(l, name, in[2], in[0]->rank - 1, dims, &bias, err));
+    VECQ_TRY(vecq_lower_to_shape(l, name, in[0], 3, rows, &x, err));
+    VECQ_TRY(
+        vecq_program_op(l->program, VECQ_OP_LAYER_NORM, name, &x, 1, &params, sizeof params, 0, &op, err));
+    VECQ_TRY(vecq_lower_to_shape(l, name, op->outputs[0], in[0]->rank, in[0]->dims, &x, err));
+    VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_MUL, name, x, scale, NULL, 0, &x, err));
+    return vecq_program_op2(l->program, VECQ_OP_ADD, name, x, bias, NULL, 0, out, err);
 }
 
 vecq_status vecq_lower_group_norm(vecq_lower *l, const vecq_node *node, vecq_var *const *in, vecq_var **out,
                                   vecq_error *err)
 {
-    vecq_layer_norm_params params = {.axis = 2,
+    vecq_group_norm_params params = {.groups = vecq_node_attr_int(node, "num_groups", 0),
                                      .epsilon = (double)vecq_node_attr_float(node, "epsilon", 1e-5f)};
     const char *name = vecq_node_label(node);
-    int64_t groups = vecq_node_attr_int(node, "num_groups", 0), dims[3];
-    vecq_var *x, *scale, *bias;
+    vecq_var *x, *inputs[3];
     vecq_op *op;
+    size_t i;
 
     VECQ_TRY(vecq_lower_need(node, in, 3, 3, err));
     x = in[0];
-    if (x->rank < 3 || x->count == 0 || groups < 1 || x->dims[1] % groups != 0)
+    if (x->rank < 3 || x->count == 0 || params.groups < 1 || x->dims[1] % params.groups != 0)
         return vecq_op_fail(err, "%lld groups for an input with %u dimensions and %lld channels",
-                            (long long)groups, x->rank, x->rank > 1 ? (long long)x->dims[1] : 0);
-    dims[0] = x->dims[0];
-    dims[1] = groups;
-    dims[2] = (int64_t)x->count / (dims[0] * dims[1]);
-    VECQ_TRY(group_vector(l, node, x, groups, in[1], &scale, err));
-    VECQ_TRY(group_vector(l, node, x, groups, in[2], &bias, err));
-    VECQ_TRY(vecq_lower_to_shape(l, name, x, 3, dims, &x, err));
-    VECQ_TRY(
-        vecq_program_op(l->program, VECQ_OP_LAYER_NORM, name, &x, 1, &params, sizeof params, 0, &op, err));
-    VECQ_TRY(vecq_lower_to_shape(l, name, op->outputs[0], in[0]->rank, in[0]->dims, &x, err));
-    VECQ_TRY(vecq_program_op2(l->program, VECQ_OP_MUL, name, x, scale, NULL, 0, &x, err));
-    return vecq_program_op2(l->program, VECQ_OP_ADD, name, x, bias, NULL, 0, &out[0], err);
+                            (long long)params.groups, x->rank, x->rank > 1 ? (long long)x->dims[1] : 0);
+    inputs[0] = x;
+    for (i = 1; i < 3; i++)
+        VECQ_TRY(group_vector(l, node, x, params.groups, in[i], &inputs[i], err));
+    if (l->options->is_training)
+        return group_norm_train(l, name, inputs, &params, &out[0], err);
+    VECQ_TRY(vecq_program_op(l->program, VECQ_OP_GROUP_NORM, name, inputs, 3, &params, sizeof params, 0, &op,
+                             err));
+    out[0] = op->outputs[0];
+    return VECQ_OK;
 }
 
 /* (x - mean) / (deviation + 1e-9) over the axes (0, 2, 3 when absent). */

@@ -112,6 +112,19 @@ vecq_status vecq_op_batch_norm_train_gradient(vecq_gradient *g, const vecq_op *o
     return norm_backward(g, op, VECQ_OP_BATCH_NORM_TRAIN_GRAD, op->outputs[1], op->outputs[2], err);
 }
 
+vecq_status vecq_op_group_norm_shape(vecq_program *program, vecq_op *op, vecq_error *err)
+{
+    const vecq_group_norm_params *params = op->params;
+    const vecq_var *x = op->inputs[0];
+
+    (void)program;
+    VECQ_TRY(norm_check(op, 1, 2, err));
+    if (params->groups < 1 || x->dims[1] % params->groups != 0)
+        return vecq_op_fail(err, "%lld groups of %lld channels", (long long)params->groups,
+                            (long long)x->dims[1]);
+    return vecq_op_output_like(op, 0, x, err);
+}
+
 /* The state is changed in place; the output means nothing and is not made. */
 vecq_status vecq_op_moving_average_shape(vecq_program *program, vecq_op *op, vecq_error *err)
 {
@@ -193,10 +206,10 @@ vecq_status vecq_lower_batch_norm(vecq_lower *l, const vecq_node *node, vecq_var
     return VECQ_OK;
 }
 
-/* InstanceNormalization needs no op of its own: with batch and channels as one axis it is BatchNormTrain, and
- * scale and bias follow as a product and a sum. */
-static vecq_status instance_norm(vecq_lower *l, const char *name, vecq_var *const *in, double epsilon,
-                                 vecq_var **out, vecq_error *err)
+/* In training InstanceNormalization needs no op of its own: with batch and channels as one axis it is
+ * BatchNormTrain, and scale and bias follow as a product and a sum. */
+static vecq_status instance_norm_train(vecq_lower *l, const char *name, vecq_var *const *in, double epsilon,
+                                       vecq_var **out, vecq_error *err)
 {
     vecq_norm_params params = {.epsilon = epsilon};
     vecq_shape_params merged = {.rank = 3}, whole = {.rank = in[0]->rank}, vector = {.rank = in[0]->rank - 1};
@@ -230,6 +243,8 @@ vecq_status vecq_lower_instance_norm(vecq_lower *l, const vecq_node *node, vecq_
                                      vecq_var **out, vecq_error *err)
 {
     double epsilon = (double)vecq_node_attr_float(node, "epsilon", 1e-5f);
+    vecq_group_norm_params params = {.epsilon = epsilon};
+    vecq_op *op;
     size_t i;
 
     for (i = 0; i < 3; i++)
@@ -241,5 +256,11 @@ vecq_status vecq_lower_instance_norm(vecq_lower *l, const vecq_node *node, vecq_
         if (in[i]->rank != 1 || in[i]->dims[0] != in[0]->dims[1])
             return vecq_op_fail(err, "%zu elements in input %zu for %lld channels", in[i]->count, i,
                                 (long long)in[0]->dims[1]);
-    return instance_norm(l, vecq_node_label(node), in, epsilon, &out[0], err);
+    if (l->options->is_training)
+        return instance_norm_train(l, vecq_node_label(node), in, epsilon, &out[0], err);
+    params.groups = in[0]->dims[1];
+    VECQ_TRY(vecq_program_op(l->program, VECQ_OP_GROUP_NORM, vecq_node_label(node), in, 3, &params,
+                             sizeof params, 0, &op, err));
+    out[0] = op->outputs[0];
+    return VECQ_OK;
 }
