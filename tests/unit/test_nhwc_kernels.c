@@ -172,9 +172,70 @@ static void test_flat(void **state)
             }
 }
 
+static void test_sums(void **state)
+{
+    const vecq_nhwc_kernels *table;
+    size_t level, s, g, i;
+    vecq_rng rng;
+
+    (void)state;
+    vecq_rng_seed(&rng, 5);
+    fill(&rng, 2.0);
+    for (level = 0; each_level(&level, &table);)
+        for (s = 0; s < COUNT(sizes); s++)
+            for (g = 0; g < COUNT(grids); g++) {
+                uint8_t *x = fenced(bytes, 2 * sizes[s]);
+                vecq_nhwc_term a = {x, g % 2 ? 0.0625f : 0.0193f, 11}, b = {x + sizes[s], 0.03125f, 200};
+
+                clear();
+                for (i = 0; i < sizes[s]; i++) {
+                    float first = a.scale * (float)((int)a.q[i] - 11);
+                    float second = b.scale * (float)((int)b.q[i] - 200);
+
+                    want_bytes[i + 3] = oracle_byte(first + second, &grids[g]);
+                }
+                table->add_bytes(&a, &b, sizes[s], &grids[g], got_bytes + 3);
+                table->add_bytes(&a, &b, sizes[s], &grids[g], x); /* in place */
+                assert_memory_equal(x, want_bytes + 3, sizes[s]);
+                assert_same(table->name, "sum", sizes[s]);
+            }
+}
+
+static void test_affine(void **state)
+{
+    static const size_t channels[] = {1, 3, 16, 63, 64, 65, 150};
+    const vecq_nhwc_kernels *table;
+    size_t level, k, g, i, j;
+    float bias[150];
+    vecq_rng rng;
+
+    (void)state;
+    vecq_rng_seed(&rng, 6);
+    fill(&rng, 1.0);
+    for (i = 0; i < COUNT(bias); i++)
+        bias[i] = floorf(64 * (float)vecq_rng_gaussian(&rng)) / 64;
+    for (level = 0; each_level(&level, &table);)
+        for (k = 0; k < COUNT(channels); k++)
+            for (g = 0; g < COUNT(grids); g++) {
+                size_t c = channels[k], pixels = 1 + k % 3;
+                uint8_t *x = fenced(bytes, pixels * c);
+
+                clear();
+                for (i = 0; i < pixels; i++)
+                    for (j = 0; j < c; j++)
+                        want_bytes[3 + i * c + j] = oracle_byte(
+                            fmaf((float)((int)bytes[i * c + j] - 77), floats[j] * 0.01f, bias[j]), &grids[g]);
+                for (j = 0; j < c; j++)
+                    got_floats[j] = want_floats[j] = floats[j] * 0.01f;
+                table->affine_bytes(x, 77, got_floats, bias, pixels, c, &grids[g], got_bytes + 3);
+                assert_same(table->name, "affine", c);
+            }
+}
+
 static void test_transpose(void **state)
 {
-    static const size_t rows[] = {1, 2, 3, 16, 31, 32, 33, 70}, cols[] = {1, 5, 31, 32, 33, 49, 100};
+    static const size_t rows[] = {1, 2, 3, 3, 4, 16, 31, 32, 33, 70},
+                        cols[] = {1, 5, 31, 32, 33, 49, 100, 129};
     const vecq_nhwc_kernels *table;
     size_t level, a, b, i, j;
     vecq_rng rng;
@@ -206,13 +267,14 @@ static void test_transpose(void **state)
 /* ---- pooling ---- */
 
 static const vecq_nhwc_pool pools[] = {
-    {2, 7, 6, 5, 7, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0},
-    {1, 7, 6, 64, 4, 3, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1},
-    {1, 9, 8, 17, 5, 4, 2, 3, 2, 2, 1, 1, 0, 1, 1, 0, 1},
-    {2, 7, 7, 300, 1, 1, 7, 7, 1, 1, 1, 1, 0, 0, 0, 0, 0},
-    {1, 8, 9, 33, 4, 3, 3, 2, 1, 2, 2, 3, 0, 0, 0, 0, 0},
-    {1, 5, 5, 3, 3, 3, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 1}, /* the last window hangs over: ceil_mode */
-    {1, 6, 6, 1, 5, 5, 4, 4, 1, 1, 1, 1, 1, 2, 2, 1, 1},
+    {2, 7, 6, 5, 7, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0},
+    {1, 7, 6, 64, 4, 3, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0, 0},
+    {1, 9, 8, 17, 5, 4, 2, 3, 2, 2, 1, 1, 0, 1, 1, 0, 1, 0, 0},
+    {2, 7, 7, 300, 1, 1, 7, 7, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0},
+    {1, 8, 9, 33, 4, 3, 3, 2, 1, 2, 2, 3, 0, 0, 0, 0, 0, 0, 0},
+    {1, 5, 5, 3, 3, 3, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 1, 0, 0}, /* the last window hangs over: ceil_mode */
+    {1, 6, 6, 1, 5, 5, 4, 4, 1, 1, 1, 1, 1, 2, 2, 1, 1, 0, 0},
+    {2, 7, 6, 5, 7, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, 41, 300},
 };
 
 typedef struct pooled {
@@ -261,7 +323,9 @@ static void check_pool(const vecq_nhwc_kernels *table, const vecq_nhwc_pool *p, 
             for (c = 0; c < p->c; c++) {
                 pooled r = oracle_pool(p, row, column, c, 77);
                 float count = (float)(p->count_padding ? r.padded : r.inside);
-                size_t to = (row * p->ow + column) * p->c + c;
+                size_t to = p->y_row > 0
+                                ? row / p->oh * p->y_image + row % p->oh * p->y_row + column * p->c + c
+                                : (row * p->ow + column) * p->c + c;
 
                 if (kind == MAX_BYTES)
                     want_bytes[to] = (uint8_t)r.byte_max;
@@ -304,7 +368,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_are_known), cmocka_unit_test(test_range), cmocka_unit_test(test_flat),
-        cmocka_unit_test(test_transpose),      cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_transpose),      cmocka_unit_test(test_sums),  cmocka_unit_test(test_affine),
+        cmocka_unit_test(test_pools),
     };
 
     return cmocka_run_group_tests(tests, fence_setup, NULL);

@@ -72,6 +72,12 @@ static vecq_status engine_plan(void *engine, vecq_planner *planner, const vecq_o
 {
     vecq_lowbit *e = engine;
 
+    if (vecq_lowbit_memo_of(e, op)->is_bytes)
+        return vecq_lowbit_plan_bytes(e, planner, op, taken, err);
+    if (vecq_lowbit_memo_of(e, op)->is_done) {
+        *taken = 1;
+        return VECQ_OK;
+    }
     switch (op->kind) {
     case VECQ_OP_DECODE:
     case VECQ_OP_RESHAPE:

@@ -41,7 +41,7 @@ static vecq_status find_readers(vecq_lowbit *e, vecq_error *err)
 
 /* ---- what can be done in integers ---- */
 
-static int is_byte_pair(const vecq_op *op)
+int vecq_lowbit_is_pair(const vecq_op *op)
 {
     const vecq_linear_params *params;
 
@@ -157,7 +157,7 @@ static int is_layer(const vecq_op *op, vecq_lowbit_memo *memo)
 
     if (!is_conv && op->kind != VECQ_OP_GEMM && op->kind != VECQ_OP_MATMUL)
         return 0;
-    if ((!is_byte_pair(op->inputs[0]->producer) && !is_dynamic(op->inputs[0]->producer, op)) ||
+    if ((!vecq_lowbit_is_pair(op->inputs[0]->producer) && !is_dynamic(op->inputs[0]->producer, op)) ||
         vecq_packed_source(op->inputs[1]) == NULL || !post_fits(op) ||
         !bias_fits(op->n_inputs > 2 ? op->inputs[2] : NULL))
         return 0;
@@ -218,16 +218,18 @@ static void set_grid(const vecq_op *pair, vecq_lowbit_layout *layout)
     layout->high = (int)params->high + offset;
 }
 
-/* What a layer wants to read of a pair. */
+/* What a layer wants to read of a pair; NULL: what suits everybody else. */
 static vecq_status wanted_layout(vecq_lowbit *e, const vecq_op *layer, const vecq_op *pair,
                                  const vecq_lowbit_layout **out, vecq_error *err)
 {
-    const vecq_igemm_shape *s = &vecq_lowbit_memo_of(e, layer)->shape;
+    int is_rows = layer != NULL ? layer->kind != VECQ_OP_CONV : pair->outputs[0]->rank < 3;
     vecq_lowbit_layout layout;
 
-    vecq_lowbit_view(pair->outputs[0], layer->kind != VECQ_OP_CONV, &layout);
+    vecq_lowbit_view(pair->outputs[0], is_rows, &layout);
     layout.kind = LOWBIT_BYTES;
-    if (layer->kind == VECQ_OP_CONV && vecq_igemm_padded_bytes(s) > 0) {
+    if (!is_rows && layer != NULL && vecq_igemm_padded_bytes(&vecq_lowbit_memo_of(e, layer)->shape) > 0) {
+        const vecq_igemm_shape *s = &vecq_lowbit_memo_of(e, layer)->shape;
+
         layout.top = s->top;
         layout.left = s->left;
         layout.bottom = s->bottom;
@@ -257,10 +259,12 @@ static vecq_status choose_pair(vecq_lowbit *e, const vecq_op *pair, vecq_error *
 {
     vecq_lowbit_memo *memo = vecq_lowbit_memo_of(e, pair);
     const vecq_lowbit_reader *reader;
+    int is_wanted = memo->is_target;
 
     for (reader = e->readers[pair->outputs[0]->index]; reader != NULL; reader = reader->next) {
         vecq_lowbit_memo *layer = vecq_lowbit_memo_of(e, reader->op);
 
+        is_wanted |= layer->is_bytes;
         if (!layer->is_layer || reader->op->inputs[0] != pair->outputs[0])
             continue;
         VECQ_TRY(wanted_layout(e, reader->op, pair, &layer->input, err));
@@ -270,7 +274,20 @@ static vecq_status choose_pair(vecq_lowbit *e, const vecq_op *pair, vecq_error *
         else if (memo->bytes == NULL || (!has_border(memo->bytes) && has_border(layer->input)))
             memo->bytes = layer->input;
     }
-    return VECQ_OK;
+    return is_wanted && memo->bytes == NULL ? wanted_layout(e, NULL, pair, &memo->bytes, err) : VECQ_OK;
+}
+
+/* Ops from bytes to bytes take images as images: products that read the same pair may have made rows of them.
+ */
+static int bytes_agree(const vecq_lowbit *e, const vecq_op *op)
+{
+    const vecq_op *target = vecq_lowbit_memo_of(e, op)->target;
+    size_t i, n = op->kind == VECQ_OP_ADD ? 2 : 1;
+
+    for (i = 0; i < n; i++)
+        if (vecq_lowbit_memo_of(e, op->inputs[i]->producer)->bytes->is_rows != (op->inputs[i]->rank < 3))
+            return 0;
+    return vecq_lowbit_memo_of(e, target)->bytes->is_rows == (target->outputs[0]->rank < 3);
 }
 
 vecq_status vecq_lowbit_choose(vecq_lowbit *e, vecq_error *err)
@@ -287,8 +304,12 @@ vecq_status vecq_lowbit_choose(vecq_lowbit *e, vecq_error *err)
         e->memos[i].is_gather = vecq_lowbit_is_gather(e, e->program->ops[i], &e->memos[i]);
     }
     for (i = 0; i < e->program->n_ops; i++)
+        vecq_lowbit_find_bytes(e, e->program->ops[i], &e->memos[i]);
+    for (i = 0; i < e->program->n_ops; i++)
         if (e->program->ops[i]->kind == VECQ_OP_QUANTIZE_PAIR ||
             e->program->ops[i]->kind == VECQ_OP_QUANTIZE_DYNAMIC)
             VECQ_TRY(choose_pair(e, e->program->ops[i], err));
+    for (i = 0; i < e->program->n_ops; i++)
+        e->memos[i].is_bytes = e->memos[i].is_bytes && bytes_agree(e, e->program->ops[i]);
     return VECQ_OK;
 }

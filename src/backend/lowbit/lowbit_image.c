@@ -20,7 +20,7 @@ typedef struct pool {
     float *y;
 } pool;
 
-static void pool_shape(const vecq_op *op, vecq_nhwc_pool *to)
+void vecq_lowbit_pool_shape(const vecq_op *op, vecq_nhwc_pool *to)
 {
     const vecq_pool_params *p = op->params;
     unsigned w = p->spatial - 1; /* place of the width */
@@ -85,7 +85,7 @@ static vecq_status plan_pool(vecq_lowbit *e, vecq_planner *planner, const vecq_o
     p = vecq_calloc(1, sizeof *p);
     if (p == NULL)
         return vecq_error_memory(err, sizeof *p);
-    pool_shape(op, &p->shape);
+    vecq_lowbit_pool_shape(op, &p->shape);
     p->is_max = op->kind == VECQ_OP_MAX_POOL;
     p->threads = e->threads;
     return vecq_planner_step(planner, op, &vecq_backend_lowbit, "channels last", pool_run, p, vecq_free,

@@ -214,16 +214,19 @@ static void set_activation(const vecq_post *post, vecq_igemm_output *out)
     }
 }
 
-/* The QuantizePair whose bytes are written with the result, and whether anybody wants the floats. */
-static const vecq_op *pair_after(const vecq_lowbit *e, const vecq_var *y, int *wants_floats)
+/* The QuantizePair whose bytes are written with the result, and whether anybody wants the floats. Products
+ * write rows, convolutions images. */
+static const vecq_op *pair_after(const vecq_lowbit *e, const vecq_op *op, int *wants_floats)
 {
+    const vecq_var *y = op->outputs[0];
     const vecq_lowbit_reader *reader;
     const vecq_op *pair = NULL;
 
     *wants_floats = y->is_output;
     for (reader = e->readers[y->index]; reader != NULL; reader = reader->next)
         if (pair == NULL && reader->op->kind == VECQ_OP_QUANTIZE_PAIR &&
-            vecq_lowbit_memo_of(e, reader->op)->bytes != NULL)
+            vecq_lowbit_memo_of(e, reader->op)->bytes != NULL &&
+            vecq_lowbit_memo_of(e, reader->op)->bytes->is_rows == (op->kind != VECQ_OP_CONV))
             pair = reader->op;
         else
             *wants_floats = 1;
@@ -238,9 +241,7 @@ static void set_bytes(layer *l, const vecq_lowbit_layout *b)
     l->job.out.q_low = b->low;
     l->job.out.q_high = b->high;
     l->job.out.q_stride.pixel = b->c;
-    l->job.out.q_stride.row = b->c * (b->left + b->w + b->right);
-    l->job.out.q_stride.image = l->job.out.q_stride.row * (b->top + b->h + b->bottom);
-    l->q_start = b->top * l->job.out.q_stride.row + b->left * b->c;
+    l->q_start = vecq_lowbit_strides(b, &l->job.out.q_stride.row, &l->job.out.q_stride.image);
 }
 
 /* Pieces of the work: pixels where there are many; weights that stay packed are decoded once by whoever works
@@ -281,7 +282,7 @@ static vecq_status layer_slots(vecq_lowbit *e, vecq_planner *planner, const vecq
         VECQ_TRY(
             vecq_planner_input(planner, residual, &vecq_backend_lowbit, floats, &reads[(*n_reads)++], err));
     }
-    pair = pair_after(e, y, &wants_floats);
+    pair = pair_after(e, op, &wants_floats);
     if (wants_floats) {
         l->y = (int)*n_writes;
         VECQ_TRY(vecq_planner_output_over(

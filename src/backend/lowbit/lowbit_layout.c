@@ -97,9 +97,7 @@ static place place_of(const vecq_lowbit_layout *shape, const vecq_lowbit_layout 
         p.pixel = 1;
         p.row = shape->w;
     } else if (layout != NULL && layout->kind == LOWBIT_BYTES) {
-        p.row = shape->c * (layout->left + shape->w + layout->right);
-        p.image = p.row * (layout->top + shape->h + layout->bottom);
-        p.start = layout->top * p.row + layout->left * shape->c;
+        p.start = vecq_lowbit_strides(layout, &p.row, &p.image);
     }
     return p;
 }
@@ -157,8 +155,14 @@ static int is_bytes(const vecq_lowbit_layout *layout)
     return layout != NULL && layout->kind == LOWBIT_BYTES;
 }
 
-/* Border of row `row` of an image, and of the rows above the first and below the last. */
-static void fill_border(const vecq_lowbit_layout *l, int zero, size_t row, uint8_t *image)
+size_t vecq_lowbit_strides(const vecq_lowbit_layout *l, size_t *row, size_t *image)
+{
+    *row = l->c * (l->left + l->w + l->right);
+    *image = *row * (l->top + l->h + l->bottom);
+    return l->top * *row + l->left * l->c;
+}
+
+void vecq_lowbit_fill_border(const vecq_lowbit_layout *l, int zero, size_t row, uint8_t *image)
 {
     size_t width = (l->left + l->w + l->right) * l->c;
     uint8_t *at = image + (l->top + row) * width;
@@ -188,7 +192,7 @@ static vecq_status move_rows(void *context, size_t begin, size_t end, unsigned t
         if (is_bytes(m->to) || is_bytes(m->from))
             grid = is_bytes(m->to) ? grid_of(m->to, m->dst, image) : grid_of(m->from, m->src, image);
         if (is_bytes(m->to))
-            fill_border(m->to, grid.zero, row, (uint8_t *)m->dst + image * to.image);
+            vecq_lowbit_fill_border(m->to, grid.zero, row, (uint8_t *)m->dst + image * to.image);
         if (is_bytes(m->from) && is_bytes(m->to))
             memcpy((uint8_t *)m->dst + b, (const uint8_t *)m->src + a, m->shape.w * m->shape.c);
         else if (is_bytes(m->from))

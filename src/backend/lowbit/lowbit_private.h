@@ -49,12 +49,15 @@ typedef struct vecq_lowbit_weight {
 typedef struct vecq_lowbit_memo {
     int is_layer;   /* done here, on bytes */
     int is_product; /* done here, on the fields as they are: on bytes if is_layer, else on floats */
-    int is_done;    /* a QuantizePair whose bytes the layer before it writes */
+    int is_bytes;   /* done here, from bytes to the bytes of target */
+    int is_target;  /* a QuantizePair behind such an op */
+    int is_done;    /* what it makes, or makes on the way, is written by an op before it */
     int is_gather;  /* of rows of a packed table (weight.decode) */
     vecq_lowbit_weight weight;
     vecq_igemm_shape shape;
     const vecq_lowbit_layout *bytes; /* Quantize*: the layout it is kept in; NULL: it is not ours */
     const vecq_lowbit_layout *input; /* layer: the layout it reads */
+    const vecq_op *target;           /* is_bytes: the QuantizePair behind the op */
 } vecq_lowbit_memo;
 
 /* A place where a variable is read. */
@@ -82,6 +85,9 @@ static inline vecq_lowbit_memo *vecq_lowbit_memo_of(const vecq_lowbit *e, const 
 
 vecq_status vecq_lowbit_choose(vecq_lowbit *e, vecq_error *err);
 
+/* A QuantizePair of bytes with one scale. */
+int vecq_lowbit_is_pair(const vecq_op *op);
+
 /* ---- layouts (lowbit_layout.c) ---- */
 
 /* The variable as an image, or as rows: 0 when it has too many dimensions. */
@@ -101,6 +107,11 @@ vecq_status vecq_lowbit_convert(void *engine, vecq_planner *planner, const vecq_
 vecq_status vecq_lowbit_plan_pair(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                   vecq_error *err);
 
+/* Border (`zero`) of row `row` of an image, and of the rows above the first and below the last. */
+void vecq_lowbit_fill_border(const vecq_lowbit_layout *layout, int zero, size_t row, uint8_t *image);
+/* Bytes from a row, an image to the next; returns where the first pixel lies. */
+size_t vecq_lowbit_strides(const vecq_lowbit_layout *layout, size_t *row, size_t *image);
+
 /* ---- ops ---- */
 
 vecq_status vecq_lowbit_plan_layer(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
@@ -112,6 +123,12 @@ vecq_status vecq_lowbit_plan_product(vecq_lowbit *e, vecq_planner *planner, cons
 int vecq_lowbit_is_gather(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo *memo);
 vecq_status vecq_lowbit_plan_gather(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                     vecq_error *err);
+/* Sums, pooling, batch normalisation from bytes to bytes: whether the op can be one, which sets target and
+ * is_bytes of the memo. */
+void vecq_lowbit_find_bytes(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo *memo);
+vecq_status vecq_lowbit_plan_bytes(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
+                                   vecq_error *err);
+void vecq_lowbit_pool_shape(const vecq_op *op, vecq_nhwc_pool *to);
 /* Pooling and elementwise ops on images that lie channels last. */
 vecq_status vecq_lowbit_plan_image(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                    vecq_error *err);

@@ -52,7 +52,15 @@ typedef struct vecq_nhwc_pool {
     size_t kh, kw, stride_h, stride_w, dilation_h, dilation_w;
     size_t top, left, bottom, right;
     int count_padding;
+    size_t y_row, y_image; /* elements of y from a row, an image to the next; 0: dense */
 } vecq_nhwc_pool;
+
+/* Bytes that are added: scale * (float)(q - zero). */
+typedef struct vecq_nhwc_term {
+    const uint8_t *q;
+    float scale;
+    int zero;
+} vecq_nhwc_term;
 
 typedef struct vecq_nhwc_kernels {
     const char *name;
@@ -78,6 +86,13 @@ typedef struct vecq_nhwc_kernels {
      */
     void (*average_bytes)(const vecq_nhwc_pool *pool, const uint8_t *x, float x_scale, int x_zero,
                           size_t row0, size_t row1, const vecq_nhwc_grid *grid, uint8_t *y);
+    /* The sum of the two terms, both rounded to float, quantized by grid. y may be one of them. */
+    void (*add_bytes)(const vecq_nhwc_term *a, const vecq_nhwc_term *b, size_t n, const vecq_nhwc_grid *grid,
+                      uint8_t *y);
+    /* Channel by channel: fmaf((float)(x[i * c + j] - zero), scale[j], bias[j]), i < pixels, quantized by
+     * grid. y may be x. */
+    void (*affine_bytes)(const uint8_t *x, int zero, const float *scale, const float *bias, size_t pixels,
+                         size_t c, const vecq_nhwc_grid *grid, uint8_t *y);
 } vecq_nhwc_kernels;
 
 /* The table of a level, or NULL when this build has none. `level` is a vecq_cpu_level. */

@@ -4,6 +4,7 @@
 #ifndef VECQ_KERNELS_NHWC_BODY_H
 #define VECQ_KERNELS_NHWC_BODY_H
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/nhwc/nhwc.h"
@@ -62,15 +63,57 @@ NHWC_BODY uint8_t nhwc_byte(float x, float scale, float low, float high, int zer
     return (uint8_t)((int)(r - NHWC_MAGIC) + zero);
 }
 
-static void nhwc_quantize(const float *restrict x, size_t n, const vecq_nhwc_grid *grid, uint8_t *restrict q)
+/* A grid as the loops want it. */
+typedef struct nhwc_scale {
+    float scale, inverse, low, high;
+    int zero, is_usual; /* the scale has an inverse with all its digits */
+} nhwc_scale;
+
+NHWC_BODY nhwc_scale nhwc_scale_of(const vecq_nhwc_grid *grid)
 {
-    const float scale = grid->scale, low = (float)(grid->low - grid->zero),
-                high = (float)(grid->high - grid->zero);
-    const int zero = grid->zero;
+    nhwc_scale s = {grid->scale,
+                    1.0f / grid->scale,
+                    (float)(grid->low - grid->zero),
+                    (float)(grid->high - grid->zero),
+                    grid->zero,
+                    grid->scale > 0x1p-120f && grid->scale < 0x1p120f};
+
+    return s;
+}
+
+/*
+ * At most NHWC_LANES of them. The quotient is x times the inverse up to 2^-14 where it matters (below 512),
+ * so both round to the same integer unless they are that near to a half: then all are divided
+ * (igemm_float_avx512.h).
+ */
+#define NHWC_NEAR_HALF (0.5f - 0x1p-13f)
+
+NHWC_BODY void nhwc_quantize_lanes(const float *restrict x, size_t n, const nhwc_scale *s,
+                                   uint8_t *restrict q)
+{
+    int is_near = !s->is_usual;
     size_t i;
 
-    for (i = 0; i < n; i++)
-        q[i] = nhwc_byte(x[i], scale, low, high, zero);
+    for (i = 0; i < n; i++) {
+        float r = x[i] * s->inverse, t;
+
+        r = r > s->low ? r : s->low;
+        r = r > s->high ? s->high : r;
+        t = (r + NHWC_MAGIC) - NHWC_MAGIC;
+        is_near |= fabsf(r - t) > NHWC_NEAR_HALF;
+        q[i] = (uint8_t)((int)t + s->zero);
+    }
+    for (i = 0; is_near && i < n; i++)
+        q[i] = nhwc_byte(x[i], s->scale, s->low, s->high, s->zero);
+}
+
+static void nhwc_quantize(const float *restrict x, size_t n, const vecq_nhwc_grid *grid, uint8_t *restrict q)
+{
+    const nhwc_scale scale = nhwc_scale_of(grid);
+
+    for (; n >= NHWC_LANES; n -= NHWC_LANES, x += NHWC_LANES, q += NHWC_LANES)
+        nhwc_quantize_lanes(x, NHWC_LANES, &scale, q);
+    nhwc_quantize_lanes(x, n, &scale, q);
 }
 
 static void nhwc_dequantize(const uint8_t *restrict q, size_t n, float scale, int zero, float *restrict y)
@@ -101,12 +144,38 @@ static void nhwc_transpose(const float *restrict x, size_t rows, size_t cols, si
     }
 }
 
+/* Images of few channels: rows of them quantized, then interleaved. */
+NHWC_BODY void nhwc_interleave(const float *restrict x, const size_t rows, size_t cols, size_t x_stride,
+                               const vecq_nhwc_grid *grid, uint8_t *restrict q, const size_t q_stride)
+{
+    const nhwc_scale scale = nhwc_scale_of(grid);
+    uint8_t line[4][NHWC_LANES];
+    size_t j, r, c, m;
+
+    for (j = 0; j < cols; j += m) {
+        m = cols - j < NHWC_LANES ? cols - j : NHWC_LANES;
+        for (r = 0; r < rows; r++)
+            nhwc_quantize_lanes(x + r * x_stride + j, m, &scale, line[r]);
+        for (c = 0; c < m; c++)
+            for (r = 0; r < rows; r++)
+                q[(j + c) * q_stride + r] = line[r][c];
+    }
+}
+
 static void nhwc_transpose_quantize(const float *restrict x, size_t rows, size_t cols, size_t x_stride,
                                     const vecq_nhwc_grid *grid, uint8_t *restrict q, size_t q_stride)
 {
     uint8_t square[NHWC_SQUARE][NHWC_SQUARE];
     size_t i, j, r, c, n, m;
 
+    if (rows == 3 && q_stride == 3) {
+        nhwc_interleave(x, 3, cols, x_stride, grid, q, 3);
+        return;
+    }
+    if (rows <= 4) {
+        nhwc_interleave(x, rows, cols, x_stride, grid, q, q_stride);
+        return;
+    }
     for (i = 0; i < rows; i += n) {
         n = rows - i < NHWC_SQUARE ? rows - i : NHWC_SQUARE;
         for (j = 0; j < cols; j += m) {
@@ -155,6 +224,11 @@ NHWC_BODY void nhwc_steps(ptrdiff_t begin, size_t k, size_t dilation, ptrdiff_t 
     size_t i;
 
     *first = *end = 0;
+    if (dilation == 1 && begin < size) {
+        *end = (ptrdiff_t)k > size - begin ? (size_t)(size - begin) : k;
+        *first = begin >= 0 ? 0 : (size_t)-begin < *end ? (size_t)-begin : *end;
+        return;
+    }
     for (i = 0; i < k; i++) {
         ptrdiff_t at = begin + (ptrdiff_t)(i * dilation);
 
@@ -193,6 +267,14 @@ NHWC_BODY size_t nhwc_at(const vecq_nhwc_pool *p, const nhwc_window *w, size_t i
     return ((image * p->h + y) * p->w + x) * p->c;
 }
 
+/* Where an output pixel goes. */
+NHWC_BODY size_t nhwc_to(const vecq_nhwc_pool *p, size_t row, size_t column)
+{
+    if (p->y_row == 0)
+        return (row * p->ow + column) * p->c;
+    return row / p->oh * p->y_image + row % p->oh * p->y_row + column * p->c;
+}
+
 /* One output pixel by pieces of channels: begin(piece), take(piece, element) for each element of the window,
  * end. */
 #define NHWC_PIECE 256u
@@ -204,7 +286,7 @@ NHWC_BODY size_t nhwc_at(const vecq_nhwc_pool *p, const nhwc_window *w, size_t i
     for (row = row0; row < row1; row++)                                                                      \
         for (column = 0; column < p->ow; column++) {                                                         \
             nhwc_window w = nhwc_window_of(p, row % p->oh, column);                                          \
-            size_t image = row / p->oh, to = (row * p->ow + column) * p->c;                                  \
+            size_t image = row / p->oh, to = nhwc_to(p, row, column);                                        \
                                                                                                              \
             for (c = 0; c < p->c; c += n) {                                                                  \
                 n = p->c - c < NHWC_PIECE ? p->c - c : NHWC_PIECE;                                           \
@@ -251,6 +333,62 @@ static void nhwc_average_bytes(const vecq_nhwc_pool *p, const uint8_t *x, float 
               nhwc_byte((float)acc[k] / (float)w.count * x_scale, scale, low, high, zero))
 }
 
+/* ---- sums, and what follows channel by channel ---- */
+
+static void nhwc_add_bytes(const vecq_nhwc_term *a, const vecq_nhwc_term *b, size_t n,
+                           const vecq_nhwc_grid *grid, uint8_t *y)
+{
+    const nhwc_scale scale = nhwc_scale_of(grid);
+    float sum[NHWC_LANES];
+    size_t i, j, m;
+
+    for (i = 0; i < n; i += m) {
+        m = n - i < NHWC_LANES ? n - i : NHWC_LANES;
+        for (j = 0; j < m; j++) {
+            float first = a->scale * (float)((int)a->q[i + j] - a->zero);
+            float second = b->scale * (float)((int)b->q[i + j] - b->zero);
+
+            sum[j] = first + second;
+        }
+        nhwc_quantize_lanes(sum, m, &scale, y + i);
+    }
+}
+
+/* n <= NHWC_LANES neighbours. */
+NHWC_BODY void nhwc_affine_line(const uint8_t *x, int zero, const float *restrict scale,
+                                const float *restrict bias, size_t n, const nhwc_scale *to, uint8_t *y)
+{
+    float line[NHWC_LANES];
+    size_t k;
+
+    for (k = 0; k < n; k++)
+        line[k] = fmaf((float)((int)x[k] - zero), scale[k], bias[k]);
+    nhwc_quantize_lanes(line, n, to, y);
+}
+
+static void nhwc_affine_bytes(const uint8_t *x, int zero, const float *scale, const float *bias,
+                              size_t pixels, size_t c, const vecq_nhwc_grid *grid, uint8_t *y)
+{
+    const nhwc_scale to = nhwc_scale_of(grid);
+    float scales[NHWC_LANES], biases[NHWC_LANES];
+    size_t i, m, n = pixels * c, wide = NHWC_LANES / c * c; /* few channels: whole pixels at once */
+
+    for (i = 0; i < wide; i++) {
+        scales[i] = scale[i % c];
+        biases[i] = bias[i % c];
+    }
+    for (i = 0; i < n; i += m) {
+        size_t j = i % c;
+
+        m = wide > 0 ? wide : c - j < NHWC_LANES ? c - j : NHWC_LANES;
+        m = m < n - i ? m : n - i;
+        if (wide > 0)
+            nhwc_affine_line(x + i, zero, scales, biases, m, &to, y + i);
+        else
+            nhwc_affine_line(x + i, zero, scale + j, bias + j, m, &to, y + i);
+    }
+}
+
 #define NHWC_TABLE(isa)                                                                                      \
     extern const vecq_nhwc_kernels vecq_nhwc_kernels_##isa;                                                  \
     const vecq_nhwc_kernels vecq_nhwc_kernels_##isa = {#isa,                                                 \
@@ -263,6 +401,8 @@ static void nhwc_average_bytes(const vecq_nhwc_pool *p, const uint8_t *x, float 
                                                        nhwc_max_bytes,                                       \
                                                        nhwc_max_floats,                                      \
                                                        nhwc_average_floats,                                  \
-                                                       nhwc_average_bytes};
+                                                       nhwc_average_bytes,                                   \
+                                                       nhwc_add_bytes,                                       \
+                                                       nhwc_affine_bytes};
 
 #endif

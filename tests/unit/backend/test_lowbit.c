@@ -178,6 +178,116 @@ static void test_chain(void **state)
     }
 }
 
+static vecq_var *unary(lowbit_program *p, vecq_op_kind kind, vecq_var *x, const void *params, size_t n)
+{
+    vecq_error err = VECQ_ERROR_INIT;
+    vecq_var *y;
+
+    assert_ok(vecq_program_op1(&p->program, kind, "unary", x, params, n, &y, &err), &err);
+    return y;
+}
+
+/* Numbers that sums, products and roots stay exact with. */
+static vecq_var *norm(lowbit_program *p, vecq_var *x)
+{
+    static const float values[4][4] = {
+        {2, 0.5f, -1, 4}, {0.25f, -1, 3, 0}, {1, -0.5f, 0, 2}, {4, 1, 0.25f, 16}};
+    const vecq_norm_params params = {0};
+    vecq_var *inputs[5] = {x};
+    vecq_error err = VECQ_ERROR_INIT;
+    float row[64];
+    size_t i, k;
+    vecq_op *op;
+
+    for (i = 0; i < 4; i++) {
+        for (k = 0; k < (size_t)x->dims[1]; k++)
+            row[k] = values[i][k % 4];
+        inputs[i + 1] = lowbit_constant(&p->program, VECQ_DT_FLOAT, 1, &x->dims[1], row);
+    }
+    assert_ok(vecq_program_op(&p->program, VECQ_OP_BATCH_NORM, "norm", inputs, 5, &params, sizeof params, 0,
+                              &op, &err),
+              &err);
+    return op->outputs[0];
+}
+
+/* A quantizer behind every op, as in QDQ files: nothing but bytes between x and y. */
+static void test_all_bytes(void **state)
+{
+    const lowbit_case *c = &lowbit_cases[0];
+    vecq_pool_params max = {.spatial = 2, .kernel = {3, 3}, .stride = {1, 1}, .dilation = {1, 1}};
+    vecq_pool_params mean = {.spatial = 2, .kernel = {7, 7}, .stride = {1, 1}, .dilation = {1, 1}};
+    const vecq_unary_params range = {0, 6};
+    vecq_error err = VECQ_ERROR_INIT;
+    vecq_var *x, *y;
+    lowbit_program p;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        max.pad_begin[i] = max.pad_end[i] = 1;
+        max.stride[i] = 1;
+    }
+    lowbit_begin(c, &p);
+    x = lowbit_pair(&p.program, p.x, VECQ_DT_UINT8, 0.0625f, 99);
+    y = lowbit_pair(
+        &p.program,
+        lowbit_layer(&p.program, c, x, lowbit_weight(&p.program, c, LOWBIT_WHOLE, c->rows, 20), 21),
+        VECQ_DT_INT8, 0.25f, -3);
+    assert_ok(vecq_program_op2(&p.program, VECQ_OP_ADD, "add", y, x, NULL, 0, &y, &err), &err);
+    assert_ok(vecq_op_set_post(y->producer, VECQ_POST_RELU, NULL, NULL, &err), &err);
+    x = lowbit_pair(&p.program, y, VECQ_DT_UINT8, 0.125f, 5);
+    y = lowbit_pair(&p.program, unary(&p, VECQ_OP_CLIP, norm(&p, x), &range, sizeof range), VECQ_DT_UINT8,
+                    0.03125f, 1);
+    y = lowbit_pair(&p.program, unary(&p, VECQ_OP_MAX_POOL, y, &max, sizeof max), VECQ_DT_UINT8, 0.03125f, 1);
+    y = lowbit_pair(&p.program, lowbit_layer(&p.program, c, y, lowbit_weight(&p.program, c, 4, 1, 22), 23),
+                    VECQ_DT_UINT8, 0.5f, 77);
+    assert_ok(vecq_program_op2(&p.program, VECQ_OP_ADD, "add", y, x, NULL, 0, &y, &err), &err);
+    y = lowbit_pair(&p.program, y, VECQ_DT_INT8, 0.5f, -9);
+    y = lowbit_pair(&p.program, norm(&p, y), VECQ_DT_INT8, 0.5f, 7);
+    mean.kernel[0] = 1; /* sums of 8 are divided exactly */
+    mean.kernel[1] = 4;
+    y = lowbit_pair(&p.program, unary(&p, VECQ_OP_AVERAGE_POOL, y, &mean, sizeof mean), VECQ_DT_UINT8, 0.25f,
+                    128);
+    p.y = y;
+    p.y->is_output = 1;
+    assert_int_equal(count_steps(&p, 0, "Add", "lowbit"), 2);
+    assert_int_equal(count_steps(&p, 0, "BatchNorm", "lowbit"), 2);
+    assert_int_equal(count_steps(&p, 0, "MaxPool", "lowbit"), 1);
+    assert_int_equal(count_steps(&p, 0, "AveragePool", "lowbit"), 1);
+    assert_int_equal(count_steps(&p, 0, "QuantizePair", "lowbit"), 1);
+    assert_int_equal(count_steps(&p, 0, "QuantizePair", "ref"), 0);
+    assert_int_equal(count_steps(&p, 0, "Clip", "ref"), 0);
+    check_exact("all bytes", &p);
+    lowbit_end(&p);
+}
+
+/* Global pooling, then a product: the shape between them moves nothing. */
+static void test_head(void **state)
+{
+    static const lowbit_case head = {"head", VECQ_OP_GEMM,  50,       32, 4,
+                                     2,      {2, 32, 4, 4}, {50, 32}, 0,  .matmul = {0, 1}};
+    vecq_pool_params mean = {.spatial = 2, .kernel = {4, 4}, .stride = {1, 1}, .dilation = {1, 1}};
+    vecq_shape_params rows = {.rank = 2, .dims = {2, 32}};
+    lowbit_program p;
+    vecq_var *y;
+
+    (void)state;
+    lowbit_begin(&head, &p);
+    y = lowbit_pair(&p.program, p.x, VECQ_DT_INT8, 0.0625f, 0);
+    y = lowbit_pair(&p.program, unary(&p, VECQ_OP_AVERAGE_POOL, y, &mean, sizeof mean), VECQ_DT_UINT8,
+                    0.03125f, 100);
+    y = lowbit_pair(&p.program, unary(&p, VECQ_OP_RESHAPE, y, &rows, sizeof rows), VECQ_DT_UINT8, 0.03125f,
+                    100);
+    y = lowbit_layer(&p.program, &head, y, lowbit_weight(&p.program, &head, LOWBIT_WHOLE, 1, 30), 31);
+    p.y = lowbit_pair(&p.program, y, VECQ_DT_INT8, 0.25f, 11);
+    p.y->is_output = 1;
+    assert_int_equal(count_steps(&p, 0, "AveragePool", "lowbit"), 1);
+    assert_int_equal(count_steps(&p, 0, "Reshape", "lowbit"), 1);
+    assert_int_equal(count_steps(&p, 0, "QuantizePair", "lowbit"), 1);
+    check_exact("head", &p);
+    lowbit_end(&p);
+}
+
 /* A weight that is an output besides, and one that something else than a layer reads. */
 static void test_other_readers(void **state)
 {
@@ -262,8 +372,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),         cmocka_unit_test(test_bytes),    cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_other_readers), cmocka_unit_test(test_products), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_cases),     cmocka_unit_test(test_bytes),  cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_all_bytes), cmocka_unit_test(test_head),   cmocka_unit_test(test_other_readers),
+        cmocka_unit_test(test_products),  cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
