@@ -93,6 +93,9 @@ static vecq_status engine_plan(void *engine, vecq_planner *planner, const vecq_o
     case VECQ_OP_GATHER:
         return vecq_lowbit_memo_of(e, op)->is_gather ? vecq_lowbit_plan_gather(e, planner, op, taken, err)
                                                      : VECQ_OK;
+    case VECQ_OP_LSTM:
+    case VECQ_OP_GRU:
+        return vecq_lowbit_plan_recurrent(e, planner, op, taken, err);
     default:
         return vecq_lowbit_plan_image(e, planner, op, taken, err);
     }

@@ -302,6 +302,7 @@ vecq_status vecq_lowbit_choose(vecq_lowbit *e, vecq_error *err)
         e->memos[i].is_layer = is_layer(e->program->ops[i], &e->memos[i]);
         e->memos[i].is_product = is_product(e, e->program->ops[i], &e->memos[i]);
         e->memos[i].is_gather = vecq_lowbit_is_gather(e, e->program->ops[i], &e->memos[i]);
+        vecq_lowbit_choose_recurrent(e, e->program->ops[i], &e->memos[i]);
     }
     for (i = 0; i < e->program->n_ops; i++)
         vecq_lowbit_find_bytes(e, e->program->ops[i], &e->memos[i]);

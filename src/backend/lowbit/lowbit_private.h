@@ -14,6 +14,7 @@
 
 #include "backend/lowbit/lowbit.h"
 #include "graph/rounding.h"
+#include "kernels/dot/dot.h"
 #include "kernels/igemm/igemm.h"
 #include "kernels/nhwc/nhwc.h"
 
@@ -47,12 +48,13 @@ typedef struct vecq_lowbit_weight {
 
 /* What has been found out about an op. */
 typedef struct vecq_lowbit_memo {
-    int is_layer;   /* done here, on bytes */
-    int is_product; /* done here, on the fields as they are: on bytes if is_layer, else on floats */
-    int is_bytes;   /* done here, from bytes to the bytes of target */
-    int is_target;  /* a QuantizePair behind such an op */
-    int is_done;    /* what it makes, or makes on the way, is written by an op before it */
-    int is_gather;  /* of rows of a packed table (weight.decode) */
+    int is_layer;         /* done here, on bytes */
+    int is_product;       /* done here, on the fields as they are: on bytes if is_layer, else on floats */
+    int is_bytes;         /* done here, from bytes to the bytes of target */
+    int is_target;        /* a QuantizePair behind such an op */
+    int is_done;          /* what it makes, or makes on the way, is written by an op before it */
+    int is_gather;        /* of rows of a packed table (weight.decode) */
+    float recurrent_cost; /* > 0: an LSTM or GRU done here; share of the time with floats, as estimated */
     vecq_lowbit_weight weight;
     vecq_igemm_shape shape;
     const vecq_lowbit_layout *bytes; /* Quantize*: the layout it is kept in; NULL: it is not ours */
@@ -129,6 +131,10 @@ void vecq_lowbit_find_bytes(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit
 vecq_status vecq_lowbit_plan_bytes(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                    vecq_error *err);
 void vecq_lowbit_pool_shape(const vecq_op *op, vecq_nhwc_pool *to);
+/* LSTM and GRU on packed weights (memo->recurrent_cost): whether, and the step. */
+void vecq_lowbit_choose_recurrent(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo *memo);
+vecq_status vecq_lowbit_plan_recurrent(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
+                                       vecq_error *err);
 /* Pooling and elementwise ops on images that lie channels last. */
 vecq_status vecq_lowbit_plan_image(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                    vecq_error *err);
@@ -181,6 +187,40 @@ const float *vecq_lowbit_scales(const vecq_op *decode);
 
 /* The values of a constant or packed vector (a bias) of n elements; 0 when it is neither. */
 vecq_status vecq_lowbit_vector(const vecq_var *var, size_t n, float *dst, int *known, vecq_error *err);
+
+/* ---- float products with rows of a packed matrix (lowbit_part.c) ---- */
+
+/* Some rows of a packed matrix, with fields of their own as kernels/dot reads them, and a scale for each
+ * group of columns of each row. */
+typedef struct vecq_lowbit_part {
+    vecq_dot_weight weight;
+    const vecq_dot_kernels *kernels;
+    size_t groups, group; /* of columns: how many, and columns of each (the last may be short) */
+    size_t ldx;           /* floats of an arranged row of x */
+    float *scale;         /* [rows][groups] */
+    uint8_t *memory;      /* of the fields, unless shared */
+    vecq_shared *shared;
+} vecq_lowbit_part;
+
+/* Floats of n arranged columns. */
+static inline size_t vecq_lowbit_whole(size_t n)
+{
+    return (n + 63) / 64 * 64;
+}
+
+/* Groups of columns that have one scale each in every row; 0: scales do not follow rows and columns. */
+int vecq_lowbit_part_groups(const vecq_lowbit_weight *weight, size_t *groups, size_t *group);
+/* Rows [row, row + rows) of the weight, whose codes are `codes` (all of them). Clear it on failure too. */
+vecq_status vecq_lowbit_part_make(const vecq_lowbit *e, const vecq_lowbit_weight *weight,
+                                  const uint8_t *codes, size_t row, size_t rows, vecq_lowbit_part *out,
+                                  vecq_error *err);
+void vecq_lowbit_part_clear(vecq_lowbit_part *part);
+/* arranged[m][ldx] of x[m][cols]. */
+void vecq_lowbit_part_arrange(const vecq_lowbit_part *part, const float *x, size_t m, float *arranged);
+/* y[i * ldy + r] = sum_c w(r, c) x(i, c) + bias[r] (NULL: none), added to what y holds if is_added, for the
+ * rows of units [q0, q1) (kernels/dot). sums: memory for [m][rows]. */
+void vecq_lowbit_part_times(const vecq_lowbit_part *part, size_t q0, size_t q1, const float *arranged,
+                            size_t m, const float *bias, int is_added, float *sums, float *y, size_t ldy);
 
 /* ---- values on demand (lowbit_deliver.c) ---- */
 

@@ -17,6 +17,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "kernels/gates/gates_math.h"
 
 #define RNN_SUMS  4u   /* accumulators of a block: rows x panels */
 #define RNN_ROWS  4u   /* rows of most blocks */
@@ -69,52 +70,14 @@ static inline size_t rnn_step_at(const rnn_sizes *s, size_t direction, size_t i)
     return s->is_reverse[direction] ? s->steps - 1 - i : i;
 }
 
-/*
- * e^r - 1 for |r| <= ln(2)/2 by its series up to r^7 (error below 2e-8 relative), and 2^n from the bits that
- * adding 1.5 * 2^23 leaves; y in [-87, 0]. A NaN stays one. In float only: double takes the library's.
- */
-typedef struct rnn_power {
-    float scale, minus_one; /* e^y = scale * (1 + minus_one) */
-} rnn_power;
-
-static inline rnn_power rnn_exp(float y)
-{
-    const float magic = 12582912.0f, high = 0.693359375f, low = -2.12194440e-4f; /* high + low = ln 2 */
-    rnn_power e;
-    uint32_t bits;
-    float shifted, n, r;
-
-    y = y < -87.0f ? -87.0f : y;
-    shifted = y * 1.44269504f + magic;
-    n = shifted - magic;
-    r = (y - n * high) - n * low;
-    e.minus_one = 1.0f / 720 + r * (1.0f / 5040);
-    e.minus_one = 1.0f / 120 + r * e.minus_one;
-    e.minus_one = 1.0f / 24 + r * e.minus_one;
-    e.minus_one = 1.0f / 6 + r * e.minus_one;
-    e.minus_one = 0.5f + r * e.minus_one;
-    e.minus_one = r + r * r * e.minus_one;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits << 23) + 0x3f800000u;
-    memcpy(&e.scale, &bits, sizeof bits);
-    return e;
-}
-
 static inline float rnn_sigmoid_float(float x)
 {
-    rnn_power p = rnn_exp(-fabsf(x));
-    float e = p.scale + p.scale * p.minus_one, one = 1.0f / (1.0f + e);
-
-    return x < 0 ? e * one : one;
+    return vecq_gates_sigmoid(x);
 }
 
-/* (1 - e^-2|x|) / (1 + e^-2|x|) with the sign of x, without cancellation near 0 */
 static inline float rnn_tanh_float(float x)
 {
-    rnn_power p = rnn_exp(-2.0f * fabsf(x));
-    float less = p.scale * p.minus_one + (p.scale - 1.0f), t = -less / (2.0f + less);
-
-    return x < 0 ? -t : t;
+    return vecq_gates_tanh(x);
 }
 
 static inline double rnn_sigmoid_double(double x)
