@@ -106,6 +106,8 @@ static vecq_status plan_op(vecq_planner *p, const vecq_op *op, vecq_error *err)
     int taken = 0;
 
     follow_inputs(p, op);
+    p->first_step = p->n_steps;
+    p->reason = NULL;
     for (i = 0; i < p->n_engines && !taken; i++) {
         vecq_status status = p->engines[i].backend->plan(p->engines[i].engine, p, op, &taken, err);
 
@@ -117,6 +119,8 @@ static vecq_status plan_op(vecq_planner *p, const vecq_op *op, vecq_error *err)
     if (!taken)
         return vecq_error_set(err, VECQ_ERR_UNSUPPORTED, "%s '%s': no backend takes it", op->info->name,
                               op->name);
+    if (p->reason != NULL && p->n_steps > p->first_step && *p->steps[p->n_steps - 1].reason == '\0')
+        p->steps[p->n_steps - 1].reason = p->reason;
     return keep_outputs(p, op, err);
 }
 

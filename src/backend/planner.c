@@ -334,8 +334,10 @@ vecq_status vecq_planner_reason(vecq_planner *p, const char *text, vecq_error *e
 
     if (copy == NULL)
         return vecq_error_memory(err, strlen(text) + 1);
-    if (p->n_steps > 0)
+    if (p->n_steps > p->first_step)
         p->steps[p->n_steps - 1].reason = copy;
+    else
+        p->reason = copy;
     return VECQ_OK;
 }
 

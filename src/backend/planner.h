@@ -96,7 +96,8 @@ vecq_status vecq_planner_step(vecq_planner *planner, const vecq_op *op, const ve
                               const vecq_slot *reads, size_t n_reads, const vecq_slot *writes,
                               size_t n_writes, vecq_error *err);
 
-/* Why the steps of the op at work are as they are: kept with the last step added. Copied. */
+/* Why the steps of the op at work are as they are: kept with the last step added for it; when there is none
+ * yet, with the last one that a later backend adds, which may say something else. Copied. */
 vecq_status vecq_planner_reason(vecq_planner *planner, const char *text, vecq_error *err);
 /* The last step added computes products of bytes. */
 void vecq_planner_integer(vecq_planner *planner);

@@ -75,6 +75,8 @@ struct vecq_planner {
     vecq_bank *bank;
     unsigned char *prologue;    /* by op->index */
     int is_once;                /* vecq_planner_once() */
+    size_t first_step;          /* of the op at work */
+    const char *reason;         /* given before the first of them, or NULL */
     const vecq_var *converting; /* while a conversion step is being added */
     int is_delivery;            /* which makes a lazy value */
     vecq_plan_engine *engines;

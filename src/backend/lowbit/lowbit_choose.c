@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which ops the backend takes. A layer is computed in integers when its weight is packed with one scale for
- * all or one for each output channel, its input is a QuantizePair of bytes with one scale or a
- * QuantizeDynamic of its images or rows, and what comes after it (its post) is something the kernels do. A
- * QuantizePair is kept as bytes when a layer reads it.
+ * all or one for each output channel (products: by group too), its input is a QuantizePair of bytes with one
+ * scale or a QuantizeDynamic of its images or rows, and what comes after it (its post) is something the
+ * kernels do. What is quantized is kept as bytes when a layer reads it.
  */
 #include <math.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 #include "backend/lowbit/lowbit_private.h"
 #include "base/status.h"
 #include "graph/post.h"
+#include "kernels/dot/dot.h"
 
 /* ---- readers ---- */
 
@@ -151,32 +152,63 @@ static int is_read_once(const vecq_var *weight)
     }
 }
 
-static int is_layer(const vecq_op *op, vecq_lowbit_memo *memo)
+/* The weight as a matrix whose rows are output channels; sets memo->weight. */
+static int is_matrix(const vecq_op *op, vecq_lowbit_memo *memo)
 {
-    int is_conv = op->kind == VECQ_OP_CONV, turned = 0;
+    int turned = 0;
 
-    if (!is_conv && op->kind != VECQ_OP_GEMM && op->kind != VECQ_OP_MATMUL)
-        return 0;
-    if ((!vecq_lowbit_is_pair(op->inputs[0]->producer) && !is_dynamic(op->inputs[0]->producer, op)) ||
-        vecq_packed_source(op->inputs[1]) == NULL || !post_fits(op) ||
-        !bias_fits(op->n_inputs > 2 ? op->inputs[2] : NULL))
-        return 0;
-    if (is_conv ? !conv_shape(op, &memo->shape) : !product_shape(op, &memo->shape))
-        return 0;
-    if (!is_conv)
+    if (op->kind != VECQ_OP_CONV)
         turned = op->params == NULL || !((const vecq_matmul_params *)op->params)->trans_b;
-    return vecq_lowbit_matrix(op->inputs[1], turned, memo->shape.oc, &memo->weight) &&
-           memo->weight.layout->group == 0 &&
-           (!memo->weight.layout->is_whole || is_read_once(op->inputs[1])) &&
-           (memo->weight.layout->n_slices == 1 || memo->weight.layout->n_slices == memo->shape.oc) &&
-           vecq_igemm_fits(&memo->shape, memo->weight.layout->bits);
+    return vecq_lowbit_matrix(op->inputs[1], turned, memo->shape.oc, &memo->weight);
+}
+
+/* More than one scale in a row. */
+static int is_grouped(const vecq_lowbit_memo *memo)
+{
+    return memo->weight.layout->n_slices > 1 && memo->weight.layout->n_slices != memo->weight.rows;
+}
+
+/* Whether kernels/dot can work on the fields as they are: not those of rows that were folded. */
+static int has_fields(const vecq_lowbit_memo *memo)
+{
+    const vecq_packed_layout *p = memo->weight.layout;
+
+    return !p->is_whole && p->strips.rows == memo->weight.rows && memo->weight.cols <= VECQ_DOT_COLS_MAX &&
+           (p->n_slices == 1 || p->n_slices % memo->weight.rows == 0) &&
+           (p->group == 0 || p->cols == memo->weight.cols);
+}
+
+/* What keeps a Conv, Gemm or MatMul with a packed weight from being done on bytes; NULL: nothing. Finds out
+ * shape and weight. */
+static const char *why_floats(const vecq_op *op, vecq_lowbit_memo *memo)
+{
+    const vecq_op *x = op->inputs[0]->producer;
+    int is_conv = op->kind == VECQ_OP_CONV;
+
+    if (!vecq_lowbit_is_pair(x) && !is_dynamic(x, op))
+        return x != NULL && x->kind == VECQ_OP_QUANTIZE_PAIR ? "activations are not of 8 bits with one scale"
+                                                             : "activations are float";
+    if (!bias_fits(vecq_lowbit_bias(op)))
+        return "the bias is computed";
+    if (is_conv ? !conv_shape(op, &memo->shape) : !product_shape(op, &memo->shape))
+        return is_conv ? "a convolution of this shape" : "matrices of this shape";
+    if (!is_matrix(op, memo))
+        return "rows of the weight are not output channels";
+    if (is_grouped(memo) && (is_conv || !has_fields(memo)))
+        return is_conv ? "scales by group" : "scales by group, rows folded";
+    if (is_grouped(memo))
+        return NULL;
+    if (memo->weight.layout->is_whole && !is_read_once(op->inputs[1]))
+        return "others read the weight too";
+    return vecq_igemm_fits(&memo->shape, memo->weight.layout->bits) ? NULL : "sums that 32 bits do not hold";
 }
 
 /*
  * Whether a matrix product of few rows is done on the fields as they lie in the file. Such a product is
  * limited by how fast weights are read, and they are smallest there; small weights lie in the cache whatever
  * their form. Every row of x costs a pass over the codes, so with more of them decoded weights win: bytes
- * for bytes, floats unless those had to be made in every run.
+ * for bytes, floats unless those had to be made in every run. Products of bytes with scales by group are done
+ * there whatever the number of rows.
  */
 #define PRODUCT_ROWS        4u
 #define PRODUCT_ROWS_MEMORY 6u /* a decode costs about as much as so many rows */
@@ -184,23 +216,51 @@ static int is_layer(const vecq_op *op, vecq_lowbit_memo *memo)
 
 static int is_product(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo *memo)
 {
-    const vecq_packed_layout *p;
-    int turned;
-
-    if ((op->kind != VECQ_OP_GEMM && op->kind != VECQ_OP_MATMUL) || op->inputs[0]->dtype != VECQ_DT_FLOAT ||
-        !bias_fits(op->n_inputs > 2 ? op->inputs[2] : NULL) || !product_shape(op, &memo->shape))
+    if (op->kind == VECQ_OP_CONV || op->inputs[0]->dtype != VECQ_DT_FLOAT ||
+        !bias_fits(vecq_lowbit_bias(op)) || !product_shape(op, &memo->shape) || !is_matrix(op, memo) ||
+        !has_fields(memo))
         return 0;
-    turned = op->params == NULL || !((const vecq_matmul_params *)op->params)->trans_b;
-    if (!vecq_lowbit_matrix(op->inputs[1], turned, memo->shape.oc, &memo->weight))
-        return 0;
-    p = memo->weight.layout;
-    if (p->is_whole || p->group > 0 || p->strips.rows != memo->weight.rows || /* folded */
-        (p->n_slices != 1 && p->n_slices % memo->weight.rows != 0) ||
-        (p->n_slices > memo->weight.rows && memo->is_layer) || memo->weight.cols > 32768)
-        return 0;
+    if (memo->is_layer && is_grouped(memo))
+        return 1;
     if (e->prefer_memory)
         return memo->shape.w <= PRODUCT_ROWS_MEMORY;
-    return memo->shape.w <= PRODUCT_ROWS && p->count >= PRODUCT_WEIGHTS;
+    return memo->shape.w <= PRODUCT_ROWS && memo->weight.layout->count >= PRODUCT_WEIGHTS;
+}
+
+/* Of a product with float activations. */
+static const char *why_no_product(const vecq_lowbit *e, const vecq_lowbit_memo *memo)
+{
+    if (memo->weight.layout == NULL || !has_fields(memo))
+        return "activations are float, rows are not as in the file";
+    if (memo->shape.w > (e->prefer_memory ? PRODUCT_ROWS_MEMORY : PRODUCT_ROWS))
+        return "activations are float, many rows";
+    return "activations are float, few weights";
+}
+
+static void choose_layer(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo *memo)
+{
+    if ((op->kind != VECQ_OP_CONV && op->kind != VECQ_OP_GEMM && op->kind != VECQ_OP_MATMUL) ||
+        vecq_packed_source(op->inputs[1]) == NULL ||
+        !vecq_lowbit_is_constant(vecq_packed_source(op->inputs[1])))
+        return;
+    memo->why = why_floats(op, memo);
+    memo->is_layer = memo->why == NULL;
+    memo->is_product = is_product(e, op, memo);
+    if (memo->is_layer && !memo->is_product && !post_fits(op)) {
+        memo->is_layer = 0;
+        memo->why = "an activation function that integer kernels do not have";
+    }
+    if (!memo->is_layer && !memo->is_product && op->kind != VECQ_OP_CONV &&
+        !vecq_lowbit_is_pair(op->inputs[0]->producer) && !is_dynamic(op->inputs[0]->producer, op))
+        memo->why = why_no_product(e, memo);
+    if (memo->is_product && memo->is_layer)
+        memo->why = is_grouped(memo) ? "8-bit activations, scales by group" : "8-bit activations, few rows";
+    else if (memo->is_product)
+        memo->why = "float activations, few rows";
+    else if (memo->is_layer)
+        memo->why = op->inputs[0]->producer->kind == VECQ_OP_QUANTIZE_DYNAMIC
+                        ? "8-bit activations, rounded in each run"
+                        : "8-bit activations, scales in the file";
 }
 
 /* ---- layouts of bytes ---- */
@@ -268,11 +328,12 @@ static vecq_status choose_pair(vecq_lowbit *e, const vecq_op *pair, vecq_error *
         if (!layer->is_layer || reader->op->inputs[0] != pair->outputs[0])
             continue;
         VECQ_TRY(wanted_layout(e, reader->op, pair, &layer->input, err));
-        if (memo->bytes != NULL &&
-            memo->bytes->is_rows != layer->input->is_rows) /* there is no way between */
+        if (memo->bytes != NULL && memo->bytes->is_rows != layer->input->is_rows) {
             layer->is_layer = layer->is_product = 0;
-        else if (memo->bytes == NULL || (!has_border(memo->bytes) && has_border(layer->input)))
+            layer->why = "others read its input in another order";
+        } else if (memo->bytes == NULL || (!has_border(memo->bytes) && has_border(layer->input))) {
             memo->bytes = layer->input;
+        }
     }
     return is_wanted && memo->bytes == NULL ? wanted_layout(e, NULL, pair, &memo->bytes, err) : VECQ_OK;
 }
@@ -299,8 +360,7 @@ vecq_status vecq_lowbit_choose(vecq_lowbit *e, vecq_error *err)
         return vecq_error_memory(err, e->program->n_ops * sizeof *e->memos);
     VECQ_TRY(find_readers(e, err));
     for (i = 0; i < e->program->n_ops; i++) {
-        e->memos[i].is_layer = is_layer(e->program->ops[i], &e->memos[i]);
-        e->memos[i].is_product = is_product(e, e->program->ops[i], &e->memos[i]);
+        choose_layer(e, e->program->ops[i], &e->memos[i]);
         e->memos[i].is_gather = vecq_lowbit_is_gather(e, e->program->ops[i], &e->memos[i]);
         vecq_lowbit_choose_recurrent(e, e->program->ops[i], &e->memos[i]);
     }

@@ -14,6 +14,9 @@
 #include "graph/post.h"
 #include "kernels/dot/dot.h"
 
+/* Scales by group: units whose columns are gone through group by group before the next units are. */
+#define BLOCK_UNITS 64u
+
 typedef struct product {
     const vecq_dot_kernels *kernels;
     vecq_dot_weight weight;
@@ -21,7 +24,8 @@ typedef struct product {
     const vecq_post *post;
     unsigned threads;
     size_t m, units, grain;
-    size_t groups, group; /* scales along a row, and columns of each */
+    size_t groups, group; /* scales along a row, and columns of each; the last may have fewer */
+    size_t block;         /* units that are finished before the next */
     size_t ldx;           /* floats arranged, or bytes, of a row of x */
     float *bias, *x_scale;
     int32_t *w_sum, *x_zero, *x_sum;
@@ -88,15 +92,19 @@ static size_t group_stride(const product *p)
     return (p->group + 63) / 64 * 64;
 }
 
-static vecq_status product_range(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
+static size_t group_end(const product *p, size_t g)
 {
-    const product *p = context;
+    return g + 1 < p->groups ? (g + 1) * p->group : p->weight.cols;
+}
+
+/* Units [begin, end) of all groups. */
+static void product_block(const product *p, size_t begin, size_t end, unsigned thread)
+{
     vecq_dot_finish f = p->finish;
     size_t g;
 
-    (void)err;
     for (g = 0; g < p->groups; g++) {
-        size_t c0 = g * p->group, c1 = c0 + p->group;
+        size_t c0 = g * p->group, c1 = group_end(p, g);
 
         if (p->is_bytes)
             p->kernels->products(&p->weight, begin, end, c0, c1, p->bytes + c0, p->ldx, p->m, p->acc,
@@ -107,9 +115,25 @@ static vecq_status product_range(void *context, size_t begin, size_t end, unsign
         f.w_scale = p->scales + g;
         f.is_added = g > 0;
         f.bias = g == 0 ? p->finish.bias : NULL;
+        if (p->is_bytes) {
+            f.x_sum = p->x_sum + g * p->m;
+            f.w_sum = p->w_sum + g * p->weight.rows;
+        }
         finish_rows(p, &f, begin, end);
     }
     post_rows(p, begin, end);
+}
+
+static vecq_status product_range(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
+{
+    const product *p = context;
+    size_t n;
+
+    (void)err;
+    for (; begin < end; begin += n) {
+        n = end - begin < p->block ? end - begin : p->block;
+        product_block(p, begin, begin + n, thread);
+    }
     return VECQ_OK;
 }
 
@@ -119,7 +143,7 @@ static void take_floats(const product *p, const float *x)
 
     for (i = 0; i < p->m; i++)
         for (g = 0; g < p->groups; g++)
-            p->kernels->arrange(x + i * p->weight.cols + g * p->group, p->group,
+            p->kernels->arrange(x + i * p->weight.cols + g * p->group, group_end(p, g) - g * p->group,
                                 p->x + i * p->ldx + g * group_stride(p));
 }
 
@@ -127,7 +151,7 @@ static void take_floats(const product *p, const float *x)
 static void take_bytes(const product *p, const uint8_t *x)
 {
     const vecq_nhwc_grid *grids = p->input->is_dynamic ? vecq_lowbit_grids(p->input, x) : NULL;
-    size_t i, c;
+    size_t i, c, g;
 
     for (i = 0; grids != NULL && i < p->m; i++) {
         p->x_scale[i] = grids[i].scale;
@@ -136,7 +160,9 @@ static void take_bytes(const product *p, const uint8_t *x)
     for (i = 0; i < p->m; i++)
         for (c = 0; c < p->weight.cols; c++)
             p->bytes[i * p->ldx + c] = (int8_t)(x[i * p->weight.cols + c] - 128);
-    p->kernels->sums(p->bytes, p->ldx, p->m, p->weight.cols, p->x_sum);
+    for (g = 0; g < p->groups; g++)
+        p->kernels->sums(p->bytes + g * p->group, p->ldx, p->m, group_end(p, g) - g * p->group,
+                         p->x_sum + g * p->m);
 }
 
 static vecq_status product_run(void *state, const void *const *reads, void *const *writes,
@@ -164,25 +190,26 @@ static vecq_status product_run(void *state, const void *const *reads, void *cons
 
 /* ---- planning ---- */
 
-/* sum_c (2u - (2^k - 1)) of each row */
+/* sum_c (2u - (2^k - 1)) of each row, group by group */
 static vecq_status sum_weights(product *p, const vecq_lowbit_weight *w, vecq_error *err)
 {
     uint8_t *codes = vecq_alloc(w->layout->count, 1);
-    size_t r, c;
+    size_t r, c, g;
 
-    p->w_sum = vecq_alloc(w->rows, sizeof *p->w_sum);
+    p->w_sum = vecq_alloc(p->groups * w->rows, sizeof *p->w_sum);
     if (codes == NULL || p->w_sum == NULL) {
         vecq_free(codes);
         return vecq_error_memory(err, w->layout->count);
     }
     vecq_lowbit_codes(w->decode, codes);
-    for (r = 0; r < w->rows; r++) {
-        int32_t sum = 0;
+    for (r = 0; r < w->rows; r++)
+        for (g = 0; g < p->groups; g++) {
+            int32_t sum = 0;
 
-        for (c = 0; c < w->cols; c++)
-            sum += 2 * codes[r * w->cols + c] - ((1 << w->layout->bits) - 1);
-        p->w_sum[r] = sum;
-    }
+            for (c = g * p->group; c < group_end(p, g); c++)
+                sum += 2 * codes[r * w->cols + c] - ((1 << w->layout->bits) - 1);
+            p->w_sum[g * w->rows + r] = sum;
+        }
     vecq_free(codes);
     return VECQ_OK;
 }
@@ -193,7 +220,7 @@ static vecq_status set_bytes(product *p, const vecq_lowbit_memo *memo, vecq_erro
 
     p->x_scale = vecq_alloc(p->m, sizeof *p->x_scale);
     p->x_zero = vecq_alloc(p->m, sizeof *p->x_zero);
-    p->x_sum = vecq_alloc(p->m, sizeof *p->x_sum);
+    p->x_sum = vecq_alloc(p->groups * p->m, sizeof *p->x_sum);
     if (p->x_scale == NULL || p->x_zero == NULL || p->x_sum == NULL)
         return vecq_error_memory(err, p->m * sizeof *p->x_scale);
     for (i = 0; i < p->m; i++) {
@@ -203,17 +230,14 @@ static vecq_status set_bytes(product *p, const vecq_lowbit_memo *memo, vecq_erro
     p->input = memo->input;
     p->finish.x_scale = p->x_scale;
     p->finish.x_zero = p->x_zero;
-    p->finish.x_sum = p->x_sum;
-    VECQ_TRY(sum_weights(p, &memo->weight, err));
-    p->finish.w_sum = p->w_sum;
-    return VECQ_OK;
+    return sum_weights(p, &memo->weight, err);
 }
 
 static vecq_status product_fill(const vecq_lowbit *e, const vecq_op *op, product *p, vecq_error *err)
 {
     const vecq_lowbit_memo *memo = vecq_lowbit_memo_of(e, op);
     const vecq_packed_layout *layout = memo->weight.layout;
-    const vecq_var *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
+    const vecq_var *bias = vecq_lowbit_bias(op);
     int known = 1;
 
     p->kernels = vecq_dot_kernels_active();
@@ -227,7 +251,8 @@ static vecq_status product_fill(const vecq_lowbit *e, const vecq_op *op, product
     p->m = memo->shape.w;
     p->is_bytes = memo->is_layer;
     p->groups = layout->n_slices > p->weight.rows ? layout->n_slices / p->weight.rows : 1;
-    p->group = p->weight.cols / p->groups;
+    p->group = layout->group > 0 ? layout->group : p->weight.cols / p->groups;
+    p->block = p->groups > 1 ? BLOCK_UNITS : p->units;
     p->ldx = p->is_bytes ? (p->weight.cols + 63) / 64 * 64 + 64 : p->groups * group_stride(p);
     p->finish.bits = layout->bits;
     p->finish.w_scale_step = layout->n_slices == 1 ? 0 : p->groups;
@@ -297,5 +322,5 @@ vecq_status vecq_lowbit_plan_product(vecq_lowbit *e, vecq_planner *planner, cons
                                reads, n_reads, writes, 4, err));
     if (is_bytes)
         vecq_planner_integer(planner);
-    return VECQ_OK;
+    return vecq_planner_reason(planner, vecq_lowbit_memo_of(e, op)->why, err);
 }

@@ -149,7 +149,7 @@ static vecq_status make_weight(const vecq_lowbit *e, const vecq_lowbit_memo *mem
 static vecq_status make_scales(const vecq_lowbit_memo *memo, const vecq_op *op, layer *l, vecq_error *err)
 {
     const float *scales = vecq_lowbit_scales(memo->weight.decode);
-    const vecq_var *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
+    const vecq_var *bias = vecq_lowbit_bias(op);
     const float part = memo->weight.layout->is_whole ? 1.0f : 0.5f;
     size_t i, oc = memo->shape.oc;
     int known = 1;
@@ -329,8 +329,8 @@ vecq_status vecq_lowbit_plan_layer(vecq_lowbit *e, vecq_planner *planner, const 
     char detail[64];
     layer *l;
 
-    if (!memo->is_layer && !memo->is_product)
-        return VECQ_OK;
+    if (!memo->is_layer && !memo->is_product) /* the step of another backend says why */
+        return memo->why != NULL ? vecq_planner_reason(planner, memo->why, err) : VECQ_OK;
     *taken = 1;
     if (memo->is_product)
         return vecq_lowbit_plan_product(e, planner, op, err);
@@ -349,5 +349,5 @@ vecq_status vecq_lowbit_plan_layer(vecq_lowbit *e, vecq_planner *planner, const 
     VECQ_TRY(vecq_planner_step(planner, op, &vecq_backend_lowbit, detail, layer_run, l, layer_destroy, reads,
                                n_reads, writes, n_writes, err));
     vecq_planner_integer(planner);
-    return VECQ_OK;
+    return vecq_planner_reason(planner, memo->why, err);
 }

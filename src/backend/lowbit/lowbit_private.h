@@ -13,6 +13,7 @@
 #define VECQ_BACKEND_LOWBIT_LOWBIT_PRIVATE_H
 
 #include "backend/lowbit/lowbit.h"
+#include "graph/post.h"
 #include "graph/rounding.h"
 #include "kernels/dot/dot.h"
 #include "kernels/igemm/igemm.h"
@@ -50,6 +51,7 @@ typedef struct vecq_lowbit_weight {
 typedef struct vecq_lowbit_memo {
     int is_layer;         /* done here, on bytes */
     int is_product;       /* done here, on the fields as they are: on bytes if is_layer, else on floats */
+    const char *why;      /* layers with packed weights: reason of the choice */
     int is_bytes;         /* done here, from bytes to the bytes of target */
     int is_target;        /* a QuantizePair behind such an op */
     int is_done;          /* what it makes, or makes on the way, is written by an op before it */
@@ -81,6 +83,12 @@ typedef struct vecq_lowbit {
 static inline vecq_lowbit_memo *vecq_lowbit_memo_of(const vecq_lowbit *e, const vecq_op *op)
 {
     return &e->memos[op->index];
+}
+
+/* The bias of a Conv, Gemm or MatMul, or NULL. */
+static inline const vecq_var *vecq_lowbit_bias(const vecq_op *op)
+{
+    return vecq_op_data_inputs(op) > 2 ? op->inputs[2] : NULL;
 }
 
 /* ---- which ops are taken (lowbit_choose.c) ---- */

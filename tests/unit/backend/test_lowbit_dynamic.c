@@ -295,6 +295,114 @@ static void test_rows(void **state)
             }
 }
 
+/* Products with scales by group, the last group of a row shorter or not: of rounded rows, of bytes with a
+ * scale from the file, and of floats. */
+static void check_group(lowbit_case c, size_t width, unsigned bits, int from)
+{
+    size_t n = (c.cols + width - 1) / width, k;
+    const vecq_backend *only[] = {&vecq_backend_lowbit};
+    const vecq_decode_params *decode;
+    float *want, *got;
+    lowbit_program p;
+    vecq_var *x;
+    int is_exact;
+
+    lowbit_begin(&c, &p);
+    snap(&c, &p);
+    x = from == 0   ? rounded(&p.program, p.x, lead_of(&c))
+        : from == 1 ? lowbit_pair(&p.program, p.x, VECQ_DT_UINT8, 0.125f, 77)
+                    : p.x;
+    c.group = c.cols % width != 0 ? width : 0;
+    p.w = lowbit_weight(&p.program, &c, bits, c.rows * n, 11);
+    p.y = lowbit_layer(&p.program, &c, x, p.w, 12);
+    p.y->is_output = 1;
+    decode = p.w->producer->params;
+    is_exact = from < 2 && decode->layout.strips.rows == c.rows; /* rows are not folded */
+    assert_int_equal(count_steps(&p, 0, p.y->producer->info->name, "x 8 bits"), is_exact);
+    if (is_exact)
+        check_exact(c.name, &p);
+    want = calloc(p.y->count, sizeof *want);
+    got = calloc(p.y->count, sizeof *got);
+    lowbit_run(&p, NULL, 0, 0, 1, want);
+    lowbit_run(&p, only, 1, 1, 2, got);
+    for (k = 0; k < p.y->count; k++)
+        lowbit_close(c.name, bits, k, (double)got[k], (double)want[k], 1e-3 * (1 + fabs((double)want[k])));
+    free(want);
+    free(got);
+    lowbit_end(&p);
+}
+
+static void test_groups(void **state)
+{
+    static const int64_t rows[] = {1, 3, 6, 40};
+    static const size_t widths[] = {8, 40, 48, 60};
+    size_t i, k, g;
+    unsigned bits;
+    int from;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++)
+        for (k = 6; k < n_lowbit_cases; k++)
+            for (g = 0; g < COUNT(widths); g++)
+                for (bits = 1 + (unsigned)(g + k) % 2; bits <= 8; bits += 2)
+                    for (from = 0; from < 3; from++) {
+                        lowbit_case c = lowbit_cases[k];
+
+                        c.x[0] = rows[i];
+                        check_group(c, widths[g], bits, from);
+                    }
+}
+
+/* Every layer with a packed weight says why it is done as it is, whoever does it. */
+static void test_reasons(void **state)
+{
+    static const struct {
+        size_t which, slices; /* slices for each row */
+        int is_rounded;
+        vecq_post_activation post;
+        const char *backend, *why;
+    } cases[] = {
+        {0, 1, 1, VECQ_POST_RELU, "lowbit", "8-bit activations, rounded in each run"},
+        {0, 1, 0, VECQ_POST_RELU, "ref", "activations are float"},
+        {0, 8, 1, VECQ_POST_NONE, "ref", "scales by group"},
+        {0, 1, 1, VECQ_POST_SILU, "ref", "an activation function that integer kernels do not have"},
+        {6, 1, 1, VECQ_POST_NONE, "lowbit", "8-bit activations, rounded in each run"},
+        {6, 8, 1, VECQ_POST_NONE, "lowbit", "8-bit activations, scales by group"},
+        {6, 1, 0, VECQ_POST_NONE, "ref", "activations are float, few weights"},
+    };
+    const vecq_backend *only[] = {&vecq_backend_lowbit};
+    vecq_exec_options options = {.backends = only, .n_backends = 1, .threads = 1};
+    size_t i, k, n;
+
+    (void)state;
+    for (i = 0; i < COUNT(cases); i++) {
+        const lowbit_case *c = &lowbit_cases[cases[i].which];
+        vecq_error err = VECQ_ERROR_INIT;
+        vecq_exec *exec;
+        lowbit_program p;
+
+        lowbit_begin(c, &p);
+        p.w = lowbit_weight(&p.program, c, 4, c->rows * cases[i].slices, 11);
+        p.y = lowbit_layer(&p.program, c, cases[i].is_rounded ? rounded(&p.program, p.x, lead_of(c)) : p.x,
+                           p.w, 12);
+        p.y->is_output = 1;
+        if (cases[i].post != VECQ_POST_NONE)
+            assert_ok(vecq_op_set_post(p.y->producer, cases[i].post, NULL, NULL, &err), &err);
+        assert_ok(vecq_exec_create(&p.program, &options, &exec, &err), &err);
+        for (k = n = 0; k < vecq_exec_steps(exec); k++) {
+            vecq_exec_step_info step = vecq_exec_step(exec, k);
+
+            if (strcmp(step.op, p.y->producer->info->name) == 0 && n++ == 0) {
+                assert_string_equal(step.backend, cases[i].backend);
+                assert_string_equal(step.reason, cases[i].why);
+            }
+        }
+        assert_int_equal(n, 1);
+        vecq_exec_destroy(exec);
+        lowbit_end(&p);
+    }
+}
+
 /* One rounded value for readers that want a border, none, and floats. */
 static void test_readers(void **state)
 {
@@ -349,7 +457,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_formula), cmocka_unit_test(test_refused), cmocka_unit_test(test_layers),
         cmocka_unit_test(test_batches), cmocka_unit_test(test_rows),    cmocka_unit_test(test_readers),
-        cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_chain),   cmocka_unit_test(test_groups),  cmocka_unit_test(test_reasons),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
