@@ -11,11 +11,14 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "graph/bank.h"
 #include "graph/post.h"
 #include "kernels/dot/dot.h"
 
-/* Scales by group: units whose columns are gone through group by group before the next units are. */
-#define BLOCK_UNITS 64u
+/* Scales by group: units whose columns are gone through group by group before the next units are, with one
+ * row of x and with more. */
+#define BLOCK_UNITS      16u
+#define BLOCK_UNITS_ROWS 64u
 
 typedef struct product {
     const vecq_dot_kernels *kernels;
@@ -29,7 +32,9 @@ typedef struct product {
     size_t ldx;           /* floats arranged, or bytes, of a row of x */
     float *bias, *x_scale;
     int32_t *w_sum, *x_zero, *x_sum;
-    const float *scales;
+    const float *scales; /* [rows], or one; by group: [groups][rows], of the plan */
+    vecq_shared *shared; /* holds them, or */
+    float *turned;
     int is_bytes;
     const vecq_lowbit_layout *input; /* bytes */
     int residual;                    /* place in reads; -1: none */
@@ -50,6 +55,8 @@ static void product_destroy(void *state)
     vecq_free(p->w_sum);
     vecq_free(p->x_zero);
     vecq_free(p->x_sum);
+    vecq_free(p->turned);
+    vecq_shared_release(p->shared);
     vecq_free(p);
 }
 
@@ -97,6 +104,26 @@ static size_t group_end(const product *p, size_t g)
     return g + 1 < p->groups ? (g + 1) * p->group : p->weight.cols;
 }
 
+/* Columns [c0, c1) of all fields of units [begin, end), into the second cache: pieces of rows that are far
+ * apart are no stream that the processor would see coming. */
+static void fetch_block(const product *p, size_t begin, size_t end, size_t c0, size_t c1)
+{
+    size_t cols = p->weight.cols, q, row, c;
+    unsigned bit, f = 0;
+
+    for (bit = 8; bit > 0; bit /= 2) {
+        size_t rows = (p->weight.rows * bit + 7) / 8;
+
+        if ((p->weight.bits & bit) == 0)
+            continue;
+        for (q = begin; q < end && q < p->units; q++)
+            for (row = q; row < rows; row += p->units)
+                for (c = c0; c < c1; c += 64)
+                    __builtin_prefetch(p->weight.field[f] + row * cols + c, 0, 2);
+        f++;
+    }
+}
+
 /* Units [begin, end) of all groups. */
 static void product_block(const product *p, size_t begin, size_t end, unsigned thread)
 {
@@ -106,13 +133,16 @@ static void product_block(const product *p, size_t begin, size_t end, unsigned t
     for (g = 0; g < p->groups; g++) {
         size_t c0 = g * p->group, c1 = group_end(p, g);
 
+        if (p->groups > 1)
+            fetch_block(p, end, end + p->block, c0, c1);
+
         if (p->is_bytes)
             p->kernels->products(&p->weight, begin, end, c0, c1, p->bytes + c0, p->ldx, p->m, p->acc,
                                  p->weight.rows, p->scratch + thread * VECQ_DOT_SCRATCH);
         else
             p->kernels->float_products(&p->weight, begin, end, c0, c1, NULL, p->x + g * group_stride(p),
                                        p->ldx, p->m, (float *)(void *)p->acc, p->weight.rows);
-        f.w_scale = p->scales + g;
+        f.w_scale = p->scales + g * p->weight.rows;
         f.is_added = g > 0;
         f.bias = g == 0 ? p->finish.bias : NULL;
         if (p->is_bytes) {
@@ -175,7 +205,8 @@ static vecq_status product_run(void *state, const void *const *reads, void *cons
     for (f = 0; f < VECQ_FIELDS_MAX; f++)
         p->weight.field[f] = reads[f];
     p->add = p->residual >= 0 ? reads[p->residual] : NULL;
-    p->scales = reads[VECQ_FIELDS_MAX];
+    if (p->groups == 1)
+        p->scales = reads[VECQ_FIELDS_MAX];
     p->y = writes[0];
     p->acc = writes[1];
     p->scratch = writes[3];
@@ -233,6 +264,27 @@ static vecq_status set_bytes(product *p, const vecq_lowbit_memo *memo, vecq_erro
     return sum_weights(p, &memo->weight, err);
 }
 
+/* Scales of a group one after the other. */
+static vecq_status turn_scales(const vecq_lowbit *e, const vecq_lowbit_weight *w, product *p, vecq_error *err)
+{
+    const float *scales = vecq_lowbit_scales(w->decode);
+    size_t r, g;
+    float *turned = vecq_alloc(w->layout->n_slices, sizeof *turned);
+
+    if (turned == NULL)
+        return vecq_error_memory(err, w->layout->n_slices * sizeof *turned);
+    for (g = 0; g < p->groups; g++)
+        for (r = 0; r < w->rows; r++)
+            turned[g * w->rows + r] = scales[r * p->groups + g];
+    if (e->bank == NULL) {
+        p->scales = p->turned = turned;
+        return VECQ_OK;
+    }
+    VECQ_TRY(vecq_bank_intern(e->bank, turned, w->layout->n_slices * sizeof *turned, &p->shared, err));
+    p->scales = p->shared->data;
+    return VECQ_OK;
+}
+
 static vecq_status product_fill(const vecq_lowbit *e, const vecq_op *op, product *p, vecq_error *err)
 {
     const vecq_lowbit_memo *memo = vecq_lowbit_memo_of(e, op);
@@ -252,10 +304,12 @@ static vecq_status product_fill(const vecq_lowbit *e, const vecq_op *op, product
     p->is_bytes = memo->is_layer;
     p->groups = layout->n_slices > p->weight.rows ? layout->n_slices / p->weight.rows : 1;
     p->group = layout->group > 0 ? layout->group : p->weight.cols / p->groups;
-    p->block = p->groups > 1 ? BLOCK_UNITS : p->units;
+    p->block = p->groups == 1 ? p->units : p->m == 1 ? BLOCK_UNITS : BLOCK_UNITS_ROWS;
     p->ldx = p->is_bytes ? (p->weight.cols + 63) / 64 * 64 + 64 : p->groups * group_stride(p);
     p->finish.bits = layout->bits;
-    p->finish.w_scale_step = layout->n_slices == 1 ? 0 : p->groups;
+    p->finish.w_scale_step = layout->n_slices > 1;
+    if (p->groups > 1)
+        VECQ_TRY(turn_scales(e, &memo->weight, p, err));
     if (p->is_bytes)
         VECQ_TRY(set_bytes(p, memo, err));
     if (bias == NULL)
@@ -281,7 +335,9 @@ static vecq_status product_slots(vecq_lowbit *e, vecq_planner *planner, const ve
         if (f < memo->weight.layout->strips.n_fields)
             VECQ_TRY(vecq_planner_input(planner, decode->inputs[f + 1], NULL, NULL, &reads[f], err));
     }
-    VECQ_TRY(vecq_planner_input(planner, decode->inputs[0], NULL, NULL, &reads[VECQ_FIELDS_MAX], err));
+    reads[VECQ_FIELDS_MAX] = VECQ_NO_SLOT;
+    if (p->groups == 1)
+        VECQ_TRY(vecq_planner_input(planner, decode->inputs[0], NULL, NULL, &reads[VECQ_FIELDS_MAX], err));
     VECQ_TRY(vecq_planner_input(planner, op->inputs[0], &vecq_backend_lowbit,
                                 p->is_bytes ? memo->input : NULL, &reads[VECQ_FIELDS_MAX + 1], err));
     *n_reads = VECQ_FIELDS_MAX + 2;
