@@ -2,17 +2,18 @@
 /*
  * Runs a model on request, for compare_ort.py, which runs another runtime in turn:
  *
- *     bench_model [--backend NAME] [--threads N] [--plain] MODEL [NAME=TYPE:DIMS:FILE]...
+ *     bench_model [--backend NAME] [--threads N] [--plain] [--prefer speed|memory] MODEL
+ * [NAME=TYPE:DIMS:FILE]...
  *
  * An input is raw little-endian elements of an ONNX type number, "x=1:2x3:x.bin". Then lines on standard
  * input are answered by lines on standard output:
  *
  *     run N         N runs: their seconds
- *     steps N       N runs with timing: "name<TAB>op<TAB>backend<TAB>detail<TAB>seconds in its quickest run" for
- *                   each step, and an empty line
- *     output FILE   writes the first output there
+ *     steps N       N runs with timing: "name<TAB>op<TAB>backend<TAB>detail<TAB>seconds in its quickest run"
+ * for each step, and an empty line output FILE   writes the first output there
  *
- * --plain leaves the program as it was lowered, without graph/simplify.h.
+ * --plain leaves the program as it was lowered, without graph/simplify.h; --prefer memory keeps packed
+ * weights packed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@
 typedef struct bench {
     const char *backend, *model;
     unsigned threads;
-    int is_plain;
+    int is_plain, prefer_memory;
     vecq_document doc;
     vecq_program program;
     vecq_store store;
@@ -92,7 +93,8 @@ static vecq_status read_input(bench *b, char *text, vecq_error *err)
 static vecq_status prepare(bench *b, char **inputs, size_t n, vecq_error *err)
 {
     const vecq_backend *backends[8];
-    vecq_exec_options options = {.backends = backends, .threads = b->threads};
+    vecq_exec_options options = {
+        .backends = backends, .threads = b->threads, .prefer_memory = b->prefer_memory};
     vecq_lower_options lower = {.is_frozen = 1, .keep_packed = 1};
     const vecq_graph *graph;
     size_t i;
@@ -206,6 +208,8 @@ int main(int argc, char **argv)
             b.is_plain = 1;
         else if (strcmp(argv[i], "--backend") == 0 && i + 1 < argc)
             b.backend = argv[++i];
+        else if (strcmp(argv[i], "--prefer") == 0 && i + 1 < argc)
+            b.prefer_memory = strcmp(argv[++i], "memory") == 0;
         else if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc)
             b.threads = (unsigned)strtoul(argv[++i], NULL, 10);
     if (i >= argc) {

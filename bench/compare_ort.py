@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inference beside onnxruntime, in turn in one run:
 
-    compare_ort.py [--threads 1,2] [--batch 1,16] [--seconds 2] [--kind float|packed:K|int8] [--profile] [NAME|FILE...]
+    compare_ort.py [--threads 1,2] [--batch 1,16] [--seconds 2] [--kind float|packed:K|int8]
+                   [--prefer speed|memory] [--against onnxruntime|vecq] [--profile] [NAME|FILE...]
 
 Without names: the networks of the zoo with random weights (written by dump_zoo) and the real models of the test data. A
 burst of our runs follows a burst of theirs until each has had --seconds; the table has medians in milliseconds of both and
 their ratio (above 1: we are faster; on a busy machine that of the 10 % quickest runs says more), and the difference of the first outputs relative to the largest value. Inputs and
 outputs of onnxruntime are bound, so that nothing of Python is measured.
 
---kind packed:K: our side runs the file that `vecq quantize -b K` makes, onnxruntime the float model. int8: both run the QDQ
+--kind packed:K: our side runs the file that `vecq quantize -b K` makes, with --prefer as `vecq run` has it, the other side the float
+model. --against vecq: the other side is ours too. int8: both run the QDQ
 file that onnxruntime's quantizer makes from random calibration inputs. --profile: the nodes of both
 sides, each in its quickest run.
 
@@ -44,15 +46,17 @@ class Refused(Exception):
 
 
 class Ours:
-    def __init__(self, program, path, feeds, threads, folder):
+    def __init__(self, program, path, feeds, threads, folder, prefer="speed"):
         arguments = []
+        os.makedirs(folder, exist_ok=True)
         for i, (name, value) in enumerate(feeds.items()):
             if value.dtype in (np.float16, np.float64):
                 value = value.astype(np.float32)
             file = os.path.join(folder, f"in{i}")
             np.ascontiguousarray(value).tofile(file)
             arguments.append(f"{name}={TYPE[value.dtype]}:{'x'.join(map(str, value.shape))}:{file}")
-        self.process = subprocess.Popen([program, "--threads", str(threads), path, *arguments], text=True,
+        self.process = subprocess.Popen([program, "--threads", str(threads), "--prefer", prefer, path,
+                                         *arguments], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.output_file = os.path.join(folder, "out")
 
@@ -69,7 +73,7 @@ class Ours:
     def run(self, n):
         return [float(t) for t in self.ask(f"run {n}").split()]
 
-    def output(self, dtype):
+    def output(self, dtype=np.float32):
         self.run(1)
         self.ask(f"output {self.output_file}")
         return np.fromfile(self.output_file, dtype=np.float32 if dtype == np.float16 else dtype)
@@ -155,11 +159,14 @@ def by_kind(rows):
     return ", ".join(f"{kind} {1e3 * t:.3f}" for kind, t in sums.most_common(8))
 
 
-def show_profile(ours, path, feeds, threads, folder):
+def show_profile(ours, theirs, path, feeds, threads, folder):
     n = 60
     mine = ours.steps(n)
-    other = Theirs(path, feeds, threads, os.path.join(folder, "profile")).profile(n)
-    for who, rows in (("vecq", mine), ("onnxruntime", other)):
+    if isinstance(theirs, Ours):
+        other = theirs.steps(n)
+    else:
+        other = Theirs(path, feeds, threads, os.path.join(folder, "profile")).profile(n)
+    for who, rows in (("vecq", mine), ("the other", other)):
         print(f"    {who}: {1e3 * sum(t for _, _, t in rows):.3f} ms in {len(rows)} steps: {by_kind(rows)}")
         for kind, name, t in sorted(rows, key=lambda r: -r[2])[:12]:
             print(f"        {1e3 * t:8.3f}  {kind} {name}")
@@ -216,9 +223,13 @@ def compare(arguments, name, path, batch, threads):
         if feeds is None:
             return None
         mine, other = sides(arguments.kind, arguments.build, path, name, folder)
-        ours = Ours(os.path.join(arguments.build, "bench", "bench_model"), mine, feeds, threads, folder)
+        program, theirs = os.path.join(arguments.build, "bench", "bench_model"), None
+        ours = Ours(program, mine, feeds, threads, os.path.join(folder, "ours"), arguments.prefer)
         try:
-            theirs = Theirs(other, feeds, threads)
+            if arguments.against == "vecq":
+                theirs = Ours(program, other, feeds, threads, os.path.join(folder, "theirs"))
+            else:
+                theirs = Theirs(other, feeds, threads)
             want = theirs.output().ravel()
             have, want = ours.output(want.dtype).astype(np.float64), want.astype(np.float64)
             difference = np.abs(have - want).max() / max(np.abs(want).max(), 1e-9) if have.shape == want.shape else np.inf
@@ -226,10 +237,12 @@ def compare(arguments, name, path, batch, threads):
             print(f"| {name} | {batch} | {threads} | {1e3 * a[0]:.3f} | {1e3 * b[0]:.3f} | {b[0] / a[0]:.2f} | {b[1] / a[1]:.2f} | "
                   f"{difference:.0e} |", flush=True)
             if arguments.profile:
-                show_profile(ours, other, feeds, threads, folder)
-            return b[0] / a[0]
+                show_profile(ours, theirs, other, feeds, threads, folder)
+            return b[0] / a[0], b[1] / a[1]
         finally:
             ours.close()
+            if isinstance(theirs, Ours):
+                theirs.close()
 
 
 def models(arguments, folder):
@@ -253,12 +266,14 @@ def main():
     parser.add_argument("--batch", default="1,16")
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--kind", default="float")
+    parser.add_argument("--prefer", choices=("speed", "memory"), default="speed")
+    parser.add_argument("--against", choices=("onnxruntime", "vecq"), default="onnxruntime")
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"))
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
-    print(f"onnxruntime {ort.__version__}, {arguments.kind}\n\n| model | batch | threads | vecq ms | onnxruntime ms | ratio | "
-          "of the quickest tenth | difference |")
+    print(f"onnxruntime {ort.__version__}, {arguments.kind}, prefer {arguments.prefer}\n\n| model | batch | threads | vecq ms | "
+          f"{'vecq, float' if arguments.against == 'vecq' else arguments.against} ms | ratio | of the quickest tenth | difference |")
     print("|---|---|---|---|---|---|---|---|")
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
@@ -270,9 +285,10 @@ def main():
                     except Refused as refused:
                         print(f"| {name} | {batch} | {threads} | {refused} |", flush=True)
     ratios = [r for r in ratios if r]
-    if ratios:
-        print(f"\n{len(ratios)} comparisons, geometric mean {statistics.geometric_mean(ratios):.2f}, worst {min(ratios):.2f}, "
-              f"{sum(r < 0.9 for r in ratios)} below 0.9")
+    for i, of in enumerate(("of the medians", "of the quickest tenth") if ratios else ()):
+        worst = [r[i] for r in ratios]
+        print(f"\n{len(ratios)} comparisons, {of}: geometric mean {statistics.geometric_mean(worst):.2f}, worst {min(worst):.2f}, "
+              f"{sum(r < 0.9 for r in worst)} below 0.9")
 
 
 if __name__ == "__main__":

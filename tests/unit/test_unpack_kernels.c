@@ -144,29 +144,35 @@ static void test_pack(void **state)
 typedef struct decoded {
     uint8_t codes[CODES + 2 * GUARD];
     int8_t levels[CODES + 2 * GUARD];
-    float floats[CODES + 2 * GUARD], lookup[CODES + 2 * GUARD];
+    float floats[CODES + 2 * GUARD], cycle[CODES + 2 * GUARD], lookup[CODES + 2 * GUARD];
 } decoded;
 
-static float table_values[256], scale16[16];
+static float table_values[256], scale16[16], scales_cycle[3 * 64];
 
 /* Vectors [v, v + n) in all forms against the codes. */
 static void check_decode(const vecq_unpack_kernels *table, const uint8_t *blocks, const uint8_t *codes,
                          unsigned bits, size_t v, size_t n)
 {
     static decoded d;
-    size_t at = GUARD - v % 5, i;
+    size_t at = GUARD - v % 5, i, period = 1 + v % 3, phase = n % period;
 
     memset(&d, 0x5a, sizeof d);
     table->codes(blocks, bits, v, n, d.codes + at);
     table->levels(blocks, bits, v, n, d.levels + at);
     table->floats(blocks, bits, v, n, scale16, d.floats + at);
+    table->floats_cycle(blocks, bits, v, n, scales_cycle, period, phase, d.cycle + at);
     table->lookup(blocks, bits, v, n, table_values, scale16, d.lookup + at);
     for (i = 0; i < 64 * n; i++) {
         unsigned u = codes[64 * v + i];
-        float f, t = scale16[i % 16] * table_values[u];
+        float f, c, t = scale16[i % 16] * table_values[u];
         int level = 2 * (int)u - (1 << bits) + 1;
 
         vecq_quantize_kernels_at(VECQ_CPU_REF)->decode_u8(codes + 64 * v + i, 1, scale16[i % 16], bits, &f);
+        vecq_quantize_kernels_at(VECQ_CPU_REF)
+            ->decode_u8(codes + 64 * v + i, 1, scales_cycle[(64 * phase + i) % (64 * period)], bits, &c);
+        if (memcmp(&d.cycle[at + i], &c, sizeof c) != 0)
+            fail_msg("%s: code %zu of vectors %zu..%zu of %u bits, period %zu: %a", table->name, i, v, v + n,
+                     bits, period, (double)d.cycle[at + i]);
         if (d.codes[at + i] != u || d.levels[at + i] != (bits == 8 ? (level - 1) / 2 : level) ||
             memcmp(&d.floats[at + i], &f, sizeof f) != 0 || memcmp(&d.lookup[at + i], &t, sizeof t) != 0)
             fail_msg("%s: code %zu of vectors %zu..%zu of %u bits is %u, %d, %a, %a instead of %u",
@@ -178,7 +184,7 @@ static void check_decode(const vecq_unpack_kernels *table, const uint8_t *blocks
             static const unsigned char mark[4] = {0x5a, 0x5a, 0x5a, 0x5a};
 
             assert_true(d.codes[i] == 0x5a && d.levels[i] == 0x5a && memcmp(&d.floats[i], mark, 4) == 0 &&
-                        memcmp(&d.lookup[i], mark, 4) == 0);
+                        memcmp(&d.cycle[i], mark, 4) == 0 && memcmp(&d.lookup[i], mark, 4) == 0);
         }
 }
 
@@ -194,6 +200,8 @@ static void test_decode(void **state)
         table_values[i] = (float)sin((double)i);
     for (i = 0; i < 16; i++)
         scale16[i] = i == 3 ? 0.0f : i == 4 ? 1e-41f : 0.37f * (float)i - 2.1f;
+    for (i = 0; i < COUNT(scales_cycle); i++)
+        scales_cycle[i] = 0.11f * (float)i - 1.3f;
     for (bits = 1; bits <= 8; bits++) {
         fill(codes, bits, 100 + bits);
         oracle_pack(codes, bits, packed);

@@ -2,9 +2,9 @@
 /*
  * Values of a packed weight in the layout a reader wants. When the plan is made, the codes are put into the
  * order of that layout, as superblocks (kernels/unpack); a run decodes them front to back, several threads
- * side by side. Sixteen scales, one for each lane, serve a stretch of vectors: layouts of convolutions keep
- * 16 or 8 output channels together, and plain rows have one scale. Where a vector fits no such pattern, its
- * scales are kept element by element.
+ * side by side. Layouts keep 8, 16, 32, 48 or 64 output channels together, or all of them, so the scales of
+ * vectors repeat after a few of them: sixteen scales, one for each lane, or those of up to PERIOD vectors
+ * serve a stretch.
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,14 +15,15 @@
 #include "base/threads.h"
 #include "kernels/unpack/unpack.h"
 
-#define LANES 16u
-#define GRAIN 64u /* vectors a thread takes at a time: 16 KiB of floats */
+#define LANES  16u
+#define PERIOD 16u /* vectors after which scales may repeat */
+#define GRAIN  64u /* vectors a thread takes at a time: 16 KiB of floats */
 
 /* Vectors [first, first of the next run). */
 typedef struct deliver_run {
     size_t first;
-    const float *scales; /* LANES of them; single: VECQ_UNPACK_VECTOR for this vector alone */
-    int is_single;
+    size_t period; /* 0: scales[LANES], else scales[period][VECQ_UNPACK_VECTOR] */
+    const float *scales;
 } deliver_run;
 
 typedef struct deliver {
@@ -63,22 +64,12 @@ static size_t run_of(const deliver *d, size_t vector)
     return low;
 }
 
-static void decode_single(const deliver *d, const vecq_unpack_kernels *kernels, const deliver_run *run,
-                          float *out)
-{
-    static const float ones[LANES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    unsigned i;
-
-    kernels->floats(d->blocks, d->bits, run->first, 1, ones, out); /* levels are exact */
-    for (i = 0; i < VECQ_UNPACK_VECTOR; i++)
-        out[i] = out[i] * run->scales[i];
-}
-
 static void decode_vectors(const deliver *d, const vecq_unpack_kernels *kernels, const deliver_run *run,
                            size_t first, size_t n, float *out)
 {
-    if (run->is_single)
-        decode_single(d, kernels, run, out);
+    if (run->period > 0)
+        kernels->floats_cycle(d->blocks, d->bits, first, n, run->scales, run->period,
+                              (first - run->first) % run->period, out);
     else
         kernels->floats(d->blocks, d->bits, first, n, run->scales, out);
 }
@@ -138,31 +129,53 @@ static void gather_chunk(const vecq_packed_layout *p, const uint8_t *codes, cons
     }
 }
 
-static int has_pattern(const float scales[VECQ_UNPACK_VECTOR])
+static int has_lanes(const float scales[VECQ_UNPACK_VECTOR])
 {
     return memcmp(scales, scales + LANES, (VECQ_UNPACK_VECTOR - LANES) * sizeof *scales) == 0;
 }
 
-static vecq_status add_run(deliver *d, size_t vector, const float *scales, vecq_error *err)
+/* The run being made: its scales so far. */
+typedef struct deliver_pending {
+    size_t n; /* vectors; 0: there is none */
+    size_t first, period;
+    float scales[PERIOD][VECQ_UNPACK_VECTOR];
+} deliver_pending;
+
+static vecq_status end_run(deliver *d, deliver_pending *p, vecq_error *err)
 {
-    int is_single = !has_pattern(scales);
-    size_t n = is_single ? VECQ_UNPACK_VECTOR : LANES;
-    deliver_run *run = d->n_runs > 0 ? &d->runs[d->n_runs - 1] : NULL;
+    int is_lanes = p->period == 1 && has_lanes(p->scales[0]);
+    size_t n = is_lanes ? LANES : p->period * VECQ_UNPACK_VECTOR;
     float *copy;
 
-    if (run != NULL && !run->is_single && !is_single &&
-        memcmp(run->scales, scales, LANES * sizeof *scales) == 0)
+    if (p->n == 0)
         return VECQ_OK;
     if (!vecq_grow((void **)&d->runs, &d->runs_capacity, d->n_runs, sizeof *d->runs))
         return vecq_error_memory(err, sizeof *d->runs);
     copy = vecq_arena_alloc(&d->arena, n, sizeof *copy);
     if (copy == NULL)
         return vecq_error_memory(err, n * sizeof *copy);
-    memcpy(copy, scales, n * sizeof *copy);
-    run = &d->runs[d->n_runs++];
-    run->first = vector;
-    run->scales = copy;
-    run->is_single = is_single;
+    memcpy(copy, p->scales[0], n * sizeof *copy);
+    d->runs[d->n_runs++] = (deliver_run){p->first, is_lanes ? 0 : p->period, copy};
+    p->n = p->period = 0;
+    return VECQ_OK;
+}
+
+/* As long as no vector has come again, another one belongs to the period. */
+static vecq_status add_vector(deliver *d, deliver_pending *p, size_t vector, const float *scales,
+                              vecq_error *err)
+{
+    const size_t n_bytes = VECQ_UNPACK_VECTOR * sizeof *scales;
+
+    if (p->n > 0 && memcmp(p->scales[p->n % p->period], scales, n_bytes) == 0) {
+        p->n++;
+        return VECQ_OK;
+    }
+    if (p->n != p->period || p->period == PERIOD || (p->n > 0 && has_lanes(p->scales[0])))
+        VECQ_TRY(end_run(d, p, err));
+    if (p->n == 0)
+        p->first = vector;
+    memcpy(p->scales[p->period++], scales, n_bytes);
+    p->n++;
     return VECQ_OK;
 }
 
@@ -178,6 +191,7 @@ static vecq_status fill(deliver *d, const vecq_op *decode, const deliver_work *w
     const float *scales = vecq_lowbit_scales(decode);
     uint8_t block[VECQ_UNPACK_BLOCK];
     float chunk[VECQ_UNPACK_VECTOR];
+    deliver_pending pending = {0};
     size_t v, per_block = VECQ_UNPACK_BLOCK / VECQ_UNPACK_VECTOR;
 
     memset(block, 0, sizeof block);
@@ -187,11 +201,11 @@ static vecq_status fill(deliver *d, const vecq_op *decode, const deliver_work *w
         gather_chunk(p, w->codes, scales, w->map + at, w->index,
                      left < VECQ_UNPACK_VECTOR ? left : VECQ_UNPACK_VECTOR,
                      block + v % per_block * VECQ_UNPACK_VECTOR, chunk);
-        VECQ_TRY(add_run(d, v, chunk, err));
+        VECQ_TRY(add_vector(d, &pending, v, chunk, err));
         if (v % per_block == per_block - 1 || v + 1 == d->n_vectors)
             kernels->pack(block, 1, d->bits, d->blocks + v / per_block * (VECQ_UNPACK_BLOCK / 8u) * d->bits);
     }
-    return VECQ_OK;
+    return end_run(d, &pending, err);
 }
 
 static vecq_status prepare(deliver *d, vecq_planner *planner, const vecq_var *var, const vecq_op *decode,

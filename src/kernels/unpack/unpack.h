@@ -45,6 +45,9 @@ typedef struct vecq_unpack_kernels {
      * the bytes of decode_u8 in kernels/quantize */
     void (*floats)(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors,
                    const float scale[16], float *out);
+    /* The same with scale[(64 phase + i) mod (64 period)]; scale[64 period], phase < period */
+    void (*floats_cycle)(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors,
+                         const float *scale, size_t period, size_t phase, float *out);
     /* out[i] = scale[i mod 16] * table[u]; table[2^bits] */
     void (*lookup)(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors, const float *table,
                    const float scale[16], float *out);

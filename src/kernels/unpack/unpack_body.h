@@ -146,22 +146,33 @@ UNPACK_BODY void unpack_repeat(const float scale[16], float *restrict out)
         out[i] = scale[i % 16];
 }
 
-static void unpack_floats(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors,
-                          const float scale[16], float *restrict out)
+static void unpack_floats_cycle(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors,
+                                const float *restrict scale, size_t period, size_t phase, float *restrict out)
 {
     const float offset = (float)(1u << (bits - 1)) - 0.5f;
     uint8_t u[VECQ_UNPACK_BLOCK];
-    float scales[64];
     size_t n, i, j;
 
-    unpack_repeat(scale, scales);
     for (; n_vectors > 0; n_vectors -= n, vector += n) {
         n = 8 - vector % 8 < n_vectors ? 8 - vector % 8 : n_vectors;
         unpack_codes(blocks, bits, vector, n, u);
-        for (i = 0; i < n; i++, out += 64)
+        for (i = 0; i < n; i++, out += 64) {
+            const float *scales = scale + 64 * phase;
+
             for (j = 0; j < 64; j++)
                 out[j] = scales[j] * ((float)u[64 * i + j] - offset);
+            phase = phase + 1 == period ? 0 : phase + 1;
+        }
     }
+}
+
+static void unpack_floats(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors,
+                          const float scale[16], float *restrict out)
+{
+    float scales[64];
+
+    unpack_repeat(scale, scales);
+    unpack_floats_cycle(blocks, bits, vector, n_vectors, scales, 1, 0, out);
 }
 
 static void unpack_lookup(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors,
@@ -317,7 +328,8 @@ static void unpack_strip_lookup(const vecq_unpack_strip *strip, unsigned bits, s
 #define UNPACK_TABLE(isa)                                                                                    \
     extern const vecq_unpack_kernels vecq_unpack_kernels_##isa;                                              \
     const vecq_unpack_kernels vecq_unpack_kernels_##isa = {                                                  \
-        #isa,          unpack_pack,   unpack_codes,        unpack_levels,                                    \
-        unpack_floats, UNPACK_LOOKUP, unpack_strip_floats, UNPACK_STRIP_LOOKUP};
+        #isa,          unpack_pack,         unpack_codes,                                                    \
+        unpack_levels, unpack_floats,       unpack_floats_cycle,                                             \
+        UNPACK_LOOKUP, unpack_strip_floats, UNPACK_STRIP_LOOKUP};
 
 #endif

@@ -124,6 +124,17 @@ static unsigned unpack_strip_code(const vecq_unpack_strip *strip, unsigned bits,
     return u;
 }
 
+static void unpack_floats_cycle_ref(const uint8_t *blocks, unsigned bits, size_t vector, size_t n_vectors,
+                                    const float *scale, size_t period, size_t phase, float *out)
+{
+    const float offset = (float)(1u << (bits - 1)) - 0.5f;
+    size_t i;
+
+    for (i = 0; i < n_vectors * VECQ_UNPACK_VECTOR; i++)
+        out[i] = scale[(phase * VECQ_UNPACK_VECTOR + i) % (period * VECQ_UNPACK_VECTOR)] *
+                 ((float)unpack_code(blocks, bits, vector * VECQ_UNPACK_VECTOR + i) - offset);
+}
+
 static void unpack_strip_floats_ref(const vecq_unpack_strip *strip, unsigned bits, size_t n, float scale,
                                     float *out)
 {
@@ -149,6 +160,7 @@ const vecq_unpack_kernels vecq_unpack_kernels_ref = {
     unpack_codes_ref,
     unpack_levels_ref,
     unpack_floats_ref,
+    unpack_floats_cycle_ref,
     unpack_lookup_ref,
     unpack_strip_floats_ref,
     unpack_strip_lookup_ref,
