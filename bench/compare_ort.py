@@ -3,7 +3,8 @@
 """Inference beside onnxruntime, in turn in one run:
 
     compare_ort.py [--threads 1,2] [--batch 1,16] [--seconds 2] [--kind float|packed:K|int8]
-                   [--prefer speed|memory] [--against onnxruntime|vecq] [--profile] [NAME|FILE...]
+                   [--prefer speed|memory] [--against onnxruntime|vecq] [--processor-time] [--profile]
+                   [NAME|FILE...]
 
 Without names: the networks of the zoo with random weights (written by dump_zoo) and the real models of the test data. A
 burst of our runs follows a burst of theirs until each has had --seconds; the table has medians in milliseconds of both and
@@ -11,7 +12,7 @@ their ratio (above 1: we are faster; on a busy machine that of the 10 % quickest
 outputs of onnxruntime are bound, so that nothing of Python is measured.
 
 --kind packed:K: our side runs the file that `vecq quantize -b K` makes, with --prefer as `vecq run` has it, the other side the float
-model. --against vecq: the other side is ours too. int8: both run the QDQ
+model. --against vecq: the other side is ours too. --processor-time: of the whole process, for one thread on a busy machine. int8: both run the QDQ
 file that onnxruntime's quantizer makes from random calibration inputs. --profile: the nodes of both
 sides, each in its quickest run.
 
@@ -46,7 +47,7 @@ class Refused(Exception):
 
 
 class Ours:
-    def __init__(self, program, path, feeds, threads, folder, prefer="speed"):
+    def __init__(self, program, path, feeds, threads, folder, prefer="speed", clock=()):
         arguments = []
         os.makedirs(folder, exist_ok=True)
         for i, (name, value) in enumerate(feeds.items()):
@@ -55,7 +56,7 @@ class Ours:
             file = os.path.join(folder, f"in{i}")
             np.ascontiguousarray(value).tofile(file)
             arguments.append(f"{name}={TYPE[value.dtype]}:{'x'.join(map(str, value.shape))}:{file}")
-        self.process = subprocess.Popen([program, "--threads", str(threads), "--prefer", prefer, path,
+        self.process = subprocess.Popen([program, "--threads", str(threads), "--prefer", prefer, *clock, path,
                                          *arguments], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.output_file = os.path.join(folder, "out")
@@ -95,7 +96,8 @@ class Ours:
 
 
 class Theirs:
-    def __init__(self, path, feeds, threads, profile=None):
+    def __init__(self, path, feeds, threads, profile=None, clock=time.perf_counter):
+        self.clock = clock
         options = ort.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = threads
@@ -116,9 +118,9 @@ class Theirs:
     def run(self, n):
         times = []
         for _ in range(n):
-            start = time.perf_counter()
+            start = self.clock()
             self.session.run_with_iobinding(self.binding)
-            times.append(time.perf_counter() - start)
+            times.append(self.clock() - start)
         return times
 
     def output(self):
@@ -224,12 +226,13 @@ def compare(arguments, name, path, batch, threads):
             return None
         mine, other = sides(arguments.kind, arguments.build, path, name, folder)
         program, theirs = os.path.join(arguments.build, "bench", "bench_model"), None
-        ours = Ours(program, mine, feeds, threads, os.path.join(folder, "ours"), arguments.prefer)
+        clock = ["--processor-time"] if arguments.processor_time else []
+        ours = Ours(program, mine, feeds, threads, os.path.join(folder, "ours"), arguments.prefer, clock)
         try:
             if arguments.against == "vecq":
-                theirs = Ours(program, other, feeds, threads, os.path.join(folder, "theirs"))
+                theirs = Ours(program, other, feeds, threads, os.path.join(folder, "theirs"), clock=clock)
             else:
-                theirs = Theirs(other, feeds, threads)
+                theirs = Theirs(other, feeds, threads, clock=time.process_time if clock else time.perf_counter)
             want = theirs.output().ravel()
             have, want = ours.output(want.dtype).astype(np.float64), want.astype(np.float64)
             difference = np.abs(have - want).max() / max(np.abs(want).max(), 1e-9) if have.shape == want.shape else np.inf
@@ -269,6 +272,7 @@ def main():
     parser.add_argument("--prefer", choices=("speed", "memory"), default="speed")
     parser.add_argument("--against", choices=("onnxruntime", "vecq"), default="onnxruntime")
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"))
+    parser.add_argument("--processor-time", action="store_true")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
