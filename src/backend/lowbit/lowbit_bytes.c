@@ -5,7 +5,6 @@
  * rounding is monotonous.
  */
 #include <math.h>
-
 #include <string.h>
 
 #include "backend/lowbit/lowbit_private.h"

@@ -5,7 +5,8 @@
  *   IGEMM_UNPACK       table of kernels/unpack for packed weights
  *   IGEMM_X_OFFSET     what its dot products take from every activation: 0; 128 if it needs them signed
  *   IGEMM_HAS_VECTOR   and igemm_finish_vector(), igemm_finish_rest(), if it has better than the plain steps
- *   IGEMM_HAS_PLAIN    and igemm_finish_plain(), the same for bytes only (igemm_float_<isa>.h)
+ *   IGEMM_HAS_PLAIN    and igemm_plain_prepare(), igemm_finish_plain(), the same for bytes only
+ *                      (igemm_float_<isa>.h)
  *
  * Order of the work: blocks of pixels whose input fits into a part of the second cache; in a block, panel by
  * panel (a packed panel is decoded once for all pixels of the block); in a panel, tiles of a few pixels by up
@@ -167,6 +168,9 @@ typedef struct igemm_block {
     int is_mixed;  /* the zero points are taken into account behind the dot products */
     uint8_t *rest; /* of the scratch */
     igemm_plain plain;
+#ifdef IGEMM_HAS_PLAIN
+    igemm_plain_registers registers; /* of the panel at work */
+#endif
 } igemm_block;
 
 static igemm_block igemm_block_of(void *scratch)
@@ -191,41 +195,66 @@ IGEMM_BODY ptrdiff_t igemm_offset(const vecq_igemm_stride *stride, const vecq_ig
     return (ptrdiff_t)(image * stride->image + row * stride->row + column * stride->pixel);
 }
 
-static void igemm_block_fill(const vecq_igemm_job *job, const igemm_plan *p, size_t first, size_t n,
-                             igemm_block *b)
+/* The part that each pixel of the block belongs to. */
+static void igemm_block_parts(const vecq_igemm_job *job, igemm_block *b)
 {
-    const vecq_igemm_shape *s = &job->shape;
-    const vecq_igemm_output *o = &job->out;
-    const int has_add = o->add != NULL || o->add_q != NULL;
-    size_t column = first % s->ow, row = first / s->ow % s->oh, image = first / s->ow / s->oh, i;
-    size_t length = job->part > 0 ? job->part : 1, part = first / length, left = length - first % length;
+    size_t length = job->part > 0 ? job->part : 1, part = b->first / length;
+    size_t left = length - b->first % length, i;
 
-    b->first = first;
-    b->n = n;
-    b->is_mixed = job->zeros != NULL && n > left;
+    b->is_mixed = job->zeros != NULL && b->n > left;
     b->zero = job->zeros == NULL ? job->zero : b->is_mixed ? 0 : job->zeros[part];
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < b->n && (job->zeros != NULL || job->out.row_scale != NULL); i++) {
         b->part[i] = (uint32_t)part;
         if (--left == 0) {
             left = length;
             part++;
         }
     }
-    for (i = 0; i < n; i++) {
-        b->x[i] = (ptrdiff_t)image * p->image_step + (ptrdiff_t)row * p->row_step +
-                  (ptrdiff_t)column * p->pixel_step;
+}
+
+IGEMM_BODY void igemm_line(ptrdiff_t *to, size_t n, ptrdiff_t first, ptrdiff_t step)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        to[i] = first + (ptrdiff_t)i * step;
+}
+
+IGEMM_BODY ptrdiff_t igemm_pixel_step(const vecq_igemm_stride *stride, const vecq_igemm_shape *s)
+{
+    return (ptrdiff_t)(stride->pixel == 0 ? s->oc : stride->pixel);
+}
+
+/* Row by row of the output. */
+static void igemm_block_fill(const vecq_igemm_job *job, const igemm_plan *p, size_t first, size_t n,
+                             igemm_block *b)
+{
+    const vecq_igemm_shape *s = &job->shape;
+    const vecq_igemm_output *o = &job->out;
+    const int has_add = o->add != NULL || o->add_q != NULL;
+    size_t column = first % s->ow, row = first / s->ow % s->oh, image = first / s->ow / s->oh, i, m;
+
+    b->first = first;
+    b->n = n;
+    igemm_block_parts(job, b);
+    for (i = 0; i < n; i += m, column = 0) {
+        m = s->ow - column < n - i ? s->ow - column : n - i;
+        igemm_line(b->x + i, m,
+                   (ptrdiff_t)image * p->image_step + (ptrdiff_t)row * p->row_step +
+                       (ptrdiff_t)column * p->pixel_step,
+                   p->pixel_step);
         if (has_add)
-            b->add[i] = igemm_offset(&o->add_stride, s, image, row, column);
+            igemm_line(b->add + i, m, igemm_offset(&o->add_stride, s, image, row, column),
+                       igemm_pixel_step(&o->add_stride, s));
         if (o->y != NULL)
-            b->y[i] = igemm_offset(&o->y_stride, s, image, row, column);
+            igemm_line(b->y + i, m, igemm_offset(&o->y_stride, s, image, row, column),
+                       igemm_pixel_step(&o->y_stride, s));
         if (o->q != NULL)
-            b->q[i] = igemm_offset(&o->q_stride, s, image, row, column);
-        if (++column == s->ow) {
-            column = 0;
-            if (++row == s->oh) {
-                row = 0;
-                image++;
-            }
+            igemm_line(b->q + i, m, igemm_offset(&o->q_stride, s, image, row, column),
+                       igemm_pixel_step(&o->q_stride, s));
+        if (++row == s->oh) {
+            row = 0;
+            image++;
         }
     }
 }
@@ -237,6 +266,20 @@ IGEMM_BODY igemm_place igemm_place_of(const igemm_block *b, size_t i)
     return at;
 }
 
+/* Before the results of channels [channel, channel + n), at most 64. */
+IGEMM_BODY void igemm_finish_begin(const vecq_igemm_output *o, igemm_block *b, size_t channel, size_t n)
+{
+#ifdef IGEMM_HAS_PLAIN
+    if (b->plain.serves)
+        igemm_plain_prepare(o, &b->plain, channel, n, &b->registers);
+#else
+    (void)o;
+    (void)b;
+    (void)channel;
+    (void)n;
+#endif
+}
+
 /* Results of pixels [i, i + rows) of the block from acc[rows][64]. */
 static void igemm_finish_tile(const vecq_igemm_output *o, const igemm_block *b, size_t i, size_t rows,
                               const int32_t *acc, size_t channel, size_t n)
@@ -245,7 +288,7 @@ static void igemm_finish_tile(const vecq_igemm_output *o, const igemm_block *b, 
 
 #ifdef IGEMM_HAS_PLAIN
     if (b->plain.serves) {
-        igemm_finish_plain(o, &b->plain, acc, rows, b->q + i, channel, n);
+        igemm_finish_plain(&b->registers, acc, rows, b->q + i, o->q + channel, n);
         return;
     }
 #endif
@@ -390,25 +433,38 @@ static void igemm_panel_finish(const igemm_panel_job *pj, size_t i, size_t rows,
     igemm_finish_tile(&pj->job->out, pj->block, i, rows, acc, channel + pj->group * pj->plan->out, n);
 }
 
-/* Tile t of a block: pixels [*begin, the result); tiles are as even as can be. */
-static size_t igemm_tile_end(const igemm_panel_job *pj, size_t t, size_t *begin)
-{
-    size_t tiles = igemm_divide_up(pj->block->n, igemm_tile_rows(pj->n_vectors));
+/* The tiles of a block, as even as can be: pixels [at, at + rows) is the next one, none when rows is 0. */
+typedef struct igemm_walk {
+    size_t at, rows, longer, left; /* longer: so many tiles have one more than the rest */
+} igemm_walk;
 
-    *begin = t * pj->block->n / tiles;
-    return t < tiles ? (t + 1) * pj->block->n / tiles : 0;
+IGEMM_BODY igemm_walk igemm_walk_of(const igemm_panel_job *pj)
+{
+    size_t n = pj->block->n, tiles = igemm_divide_up(n, igemm_tile_rows(pj->n_vectors));
+    igemm_walk w = {0, n / tiles, n % tiles, tiles};
+
+    w.rows += w.longer > 0;
+    return w;
+}
+
+IGEMM_BODY void igemm_walk_on(igemm_walk *w)
+{
+    w->at += w->rows;
+    w->rows -= w->longer > 0 && --w->longer == 0;
+    if (--w->left == 0)
+        w->rows = 0;
 }
 
 static void igemm_panel_run(const igemm_panel_job *pj)
 {
     int32_t acc[IGEMM_ROWS_MAX * IGEMM_CHANNELS] __attribute__((aligned(64)));
-    size_t t, i, end;
+    igemm_walk w;
 
-    for (t = 0; (end = igemm_tile_end(pj, t, &i)) > 0; t++) {
-        igemm_tile tile = igemm_tile_of(pj, i, acc);
+    for (w = igemm_walk_of(pj); w.rows > 0; igemm_walk_on(&w)) {
+        igemm_tile tile = igemm_tile_of(pj, w.at, acc);
 
-        igemm_tile_run(&tile, end - i, pj->n_vectors, pj->job->weight.bits);
-        igemm_panel_finish(pj, i, end - i, acc);
+        igemm_tile_run(&tile, w.rows, pj->n_vectors, pj->job->weight.bits);
+        igemm_panel_finish(pj, w.at, w.rows, acc);
     }
 }
 
@@ -479,15 +535,16 @@ static void igemm_panel_run_chunks(const igemm_panel_job *pj)
     const igemm_plan *p = pj->plan;
     int32_t *acc = (int32_t *)(void *)pj->block->rest;
     int8_t *decoded = (int8_t *)(acc + IGEMM_FEW * IGEMM_CHANNELS);
-    size_t t, i, end, k;
+    igemm_walk w;
+    size_t k;
 
     for (k = 0; k < p->k_padded;) {
         igemm_chunk c = igemm_chunk_of(p, k);
 
         igemm_chunk_decode(pj, &c, decoded);
         igemm_chunk_prefetch(pj, &c);
-        for (t = 0; (end = igemm_tile_end(pj, t, &i)) > 0; t++) {
-            igemm_tile tile = igemm_tile_of(pj, i, acc + i * IGEMM_CHANNELS);
+        for (w = igemm_walk_of(pj); w.rows > 0; igemm_walk_on(&w)) {
+            igemm_tile tile = igemm_tile_of(pj, w.at, acc + w.at * IGEMM_CHANNELS);
 
             tile.w = decoded;
             tile.x += c.x;
@@ -497,12 +554,12 @@ static void igemm_panel_run_chunks(const igemm_panel_job *pj)
                 tile.init = tile.acc;
                 tile.init_step = IGEMM_CHANNELS;
             }
-            igemm_tile_run(&tile, end - i, pj->n_vectors, pj->job->weight.bits);
+            igemm_tile_run(&tile, w.rows, pj->n_vectors, pj->job->weight.bits);
         }
         k = c.end;
     }
-    for (t = 0; (end = igemm_tile_end(pj, t, &i)) > 0; t++)
-        igemm_panel_finish(pj, i, end - i, acc + i * IGEMM_CHANNELS);
+    for (w = igemm_walk_of(pj); w.rows > 0; igemm_walk_on(&w))
+        igemm_panel_finish(pj, w.at, w.rows, acc + w.at * IGEMM_CHANNELS);
 }
 
 static void igemm_block_run(const vecq_igemm_job *job, const igemm_plan *p, igemm_block *b, size_t panel0,
@@ -512,7 +569,7 @@ static void igemm_block_run(const vecq_igemm_job *job, const igemm_plan *p, igem
     size_t panel, summed = SIZE_MAX;
 
     for (panel = panel0; panel < panel1; panel++) {
-        size_t i = panel % p->panels, v;
+        size_t i = panel % p->panels, v, n;
 
         pj.group = panel / p->panels;
         pj.vector = igemm_panel_vector(p, i);
@@ -524,6 +581,9 @@ static void igemm_block_run(const vecq_igemm_job *job, const igemm_plan *p, igem
             igemm_window_sums(job, p, pj.group, b);
             summed = pj.group;
         }
+        n = pj.n_vectors * IGEMM_VECTOR;
+        n = (pj.vector * IGEMM_VECTOR + n > p->out ? p->out - pj.vector * IGEMM_VECTOR : n);
+        igemm_finish_begin(&job->out, b, pj.group * p->out + pj.vector * IGEMM_VECTOR, n);
         if (igemm_chunks_serve(job, p, b->n)) {
             igemm_panel_run_chunks(&pj);
         } else {
@@ -564,7 +624,7 @@ static void igemm_depthwise_taps(const vecq_igemm_shape *s, const igemm_plan *p,
     }
 }
 
-static void igemm_depthwise_panel(const vecq_igemm_job *job, const igemm_plan *p, const igemm_block *b,
+static void igemm_depthwise_panel(const vecq_igemm_job *job, const igemm_plan *p, igemm_block *b,
                                   size_t panel)
 {
     static const int32_t zeros[IGEMM_CHANNELS];
@@ -591,6 +651,7 @@ static void igemm_depthwise_panel(const vecq_igemm_job *job, const igemm_plan *p
                           ordered);
     igemm_panel_init(job, p, b->zero, job->weight.sums + channel, n, init);
     n = channel + n > job->shape.c ? job->shape.c - channel : n;
+    igemm_finish_begin(&job->out, b, channel, n);
     for (i = 0; i < b->n; i += rows) {
         rows = b->n - i < IGEMM_ROWS_MAX ? b->n - i : IGEMM_ROWS_MAX;
         d.pixel = b->x + i;

@@ -91,59 +91,153 @@ IGEMM_BODY void igemm_finish_vector(const vecq_igemm_output *o, const int32_t *t
 /* ---- bytes only, the common case: convolution, bias, clip, requantization ---- */
 
 /*
- * The quotient is y / q_scale rounded; y times the rounded inverse differs from it by less than 1.5 * 2^-23
- * of its size, so by less than 2^-14 where it matters (below 512). Both round to the same integer unless they
- * are so near to a half: columns of a tile with such a one, some in a thousand, are divided. Clipping to what
- * the bounds are rounded to comes to the same as clipping y: division and rounding are monotonous.
+ * The quotient is y / q_scale rounded; y times the rounded inverse differs from it by less than 3 * 2^-24 of
+ * its size, so by less than 2^-14 where it matters (at most 255). Both round to the same integer unless they
+ * are so near to a half: pixels with such a channel, less than one in a hundred, are divided. Clipping to
+ * what the bounds are rounded to comes to the same as clipping y: division and rounding are monotonous.
  */
 #define IGEMM_HAS_PLAIN
-#define IGEMM_NEAR_HALF (0.5f - 0x1p-13f)
+#define IGEMM_NEAR_HALF (0.5f - 0x1p-14f)
+
+/* What stays the same for all pixels of a tile: scales and biases of up to four vectors. */
+typedef struct igemm_plain_registers {
+    __m512 scale[IGEMM_PANEL], bias[IGEMM_PANEL];
+    __m512 inverse, divisor, low, high;
+    __m512i zero; /* 16 bits each */
+} igemm_plain_registers;
 
 IGEMM_BODY __m512 igemm_plain_real(const int32_t *t, __m512 scale, __m512 bias)
 {
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_loadu_si512((const void *)t)), scale, bias);
 }
 
-IGEMM_BODY __m512 igemm_plain_clip(const igemm_plain *plain, __m512 r)
+/* The bytes of v vectors in the order of the channels: packing works inside each 128 bits. */
+IGEMM_BODY __m512i igemm_plain_bytes(const igemm_plain_registers *p, const __m512i q[IGEMM_PANEL],
+                                     const unsigned v)
 {
-    return _mm512_min_ps(_mm512_set1_ps(plain->high), _mm512_max_ps(r, _mm512_set1_ps(plain->low)));
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i low = _mm512_add_epi16(_mm512_packs_epi32(q[0], q[v > 1 ? 1 : 0]), p->zero);
+    __m512i high = v > 2 ? _mm512_add_epi16(_mm512_packs_epi32(q[2], q[v > 3 ? 3 : 2]), p->zero) : low;
+
+    return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
 }
 
-/* Up to 16 channels of `rows` pixels; t[rows][64]. */
-IGEMM_BODY void igemm_plain_vector(const vecq_igemm_output *o, const igemm_plain *plain, const int32_t *t,
-                                   size_t rows, const ptrdiff_t *to, size_t channel, __mmask16 mask)
+/* The first n bytes. Stores under a mask are slow on some processors: only for what is left. */
+IGEMM_BODY void igemm_store_row(uint8_t *to, __m512i bytes, size_t n)
 {
-    const __m512 scale = _mm512_maskz_loadu_ps(mask, o->scale + channel);
-    const __m512 bias =
-        o->bias != NULL ? _mm512_maskz_loadu_ps(mask, o->bias + channel) : _mm512_setzero_ps();
-    const __m512 inverse = _mm512_set1_ps(plain->inverse), divisor = _mm512_set1_ps(o->q_scale);
-    const __m512i zero = _mm512_set1_epi32(o->q_zero);
-    __m512 rest = _mm512_setzero_ps(), r;
-    uint8_t *q = o->q + channel;
+    __m256i half = _mm512_castsi512_si256(bytes);
+    __m128i part;
+
+    if (n == 64) {
+        _mm512_storeu_si512((void *)to, bytes);
+        return;
+    }
+    if (n >= 32) {
+        _mm256_storeu_si256((__m256i *)(void *)to, half);
+        half = _mm512_extracti64x4_epi64(bytes, 1);
+        to += 32;
+        n -= 32;
+    }
+    part = _mm256_castsi256_si128(half);
+    if (n >= 16) {
+        _mm_storeu_si128((__m128i *)(void *)to, part);
+        part = _mm256_extracti128_si256(half, 1);
+        to += 16;
+        n -= 16;
+    }
+    if (n >= 8) {
+        _mm_storel_epi64((__m128i *)(void *)to, part);
+        part = _mm_unpackhi_epi64(part, part);
+        to += 8;
+        n -= 8;
+    }
+    if (n > 0)
+        _mm_mask_storeu_epi8(to, (__mmask16)((1u << n) - 1u), part);
+}
+
+/* A pixel with quotients near a half. */
+IGEMM_BODY void igemm_plain_divide(const igemm_plain_registers *p, const int32_t *t, const unsigned v,
+                                   uint8_t *to, size_t n)
+{
+    __m512i q[IGEMM_PANEL];
+    unsigned j;
+
+    for (j = 0; j < v; j++) {
+        __m512 r = _mm512_div_ps(igemm_plain_real(t + IGEMM_VECTOR * j, p->scale[j], p->bias[j]), p->divisor);
+
+        q[j] = igemm_round(_mm512_min_ps(p->high, _mm512_max_ps(r, p->low)));
+    }
+    igemm_store_row(to, igemm_plain_bytes(p, q, v), n);
+}
+
+/* n channels, v vectors of them, of `rows` pixels; t[rows][64]. */
+IGEMM_BODY void igemm_plain_tile(const igemm_plain_registers *from, const int32_t *t, size_t rows,
+                                 const ptrdiff_t *to, const unsigned v, uint8_t *out, size_t n)
+{
+    const __m512 limit = _mm512_set1_ps(IGEMM_NEAR_HALF);
+    const igemm_plain_registers p = *from;
     size_t row;
 
-    for (row = 0; row < rows; row++) {
-        r = _mm512_mul_ps(igemm_plain_real(t + row * IGEMM_CHANNELS, scale, bias), inverse);
-        r = igemm_plain_clip(plain, r);
-        rest = _mm512_range_ps(rest, _mm512_reduce_ps(r, _MM_FROUND_TO_NEAREST_INT),
-                               0x0b); /* the larger magnitude */
-        igemm_store_bytes(q + to[row], mask, _mm512_add_epi32(igemm_round(r), zero));
-    }
-    if (_mm512_cmp_ps_mask(rest, _mm512_set1_ps(IGEMM_NEAR_HALF), _CMP_LT_OQ) == 0xffff)
-        return;
-    for (row = 0; row < rows; row++) {
-        r = _mm512_div_ps(igemm_plain_real(t + row * IGEMM_CHANNELS, scale, bias), divisor);
-        igemm_store_bytes(q + to[row], mask, _mm512_add_epi32(igemm_round(igemm_plain_clip(plain, r)), zero));
+    for (row = 0; row < rows; row++, t += IGEMM_CHANNELS) {
+        __m512 rest = _mm512_setzero_ps();
+        __m512i q[IGEMM_PANEL];
+        unsigned j;
+
+#pragma GCC unroll 4
+        for (j = 0; j < v; j++) {
+            __m512 r =
+                _mm512_mul_ps(igemm_plain_real(t + IGEMM_VECTOR * j, p.scale[j], p.bias[j]), p.inverse);
+
+            r = _mm512_min_ps(p.high, _mm512_max_ps(r, p.low));
+            rest = _mm512_range_ps(rest, _mm512_reduce_ps(r, _MM_FROUND_TO_NEAREST_INT),
+                                   0x0b); /* the larger magnitude */
+            q[j] = igemm_round(r);
+        }
+        if (_mm512_cmp_ps_mask(rest, limit, _CMP_LT_OQ) == 0xffff)
+            igemm_store_row(out + to[row], igemm_plain_bytes(&p, q, v), n);
+        else
+            igemm_plain_divide(&p, t, v, out + to[row], n);
     }
 }
 
-static void igemm_finish_plain(const vecq_igemm_output *o, const igemm_plain *plain, const int32_t *t,
-                               size_t rows, const ptrdiff_t *to, size_t channel, size_t n)
+static void igemm_plain_prepare(const vecq_igemm_output *o, const igemm_plain *plain, size_t channel,
+                                size_t n, igemm_plain_registers *p)
 {
-    for (; n >= IGEMM_VECTOR; n -= IGEMM_VECTOR, t += IGEMM_VECTOR, channel += IGEMM_VECTOR)
-        igemm_plain_vector(o, plain, t, rows, to, channel, 0xffff);
-    if (n > 0)
-        igemm_plain_vector(o, plain, t, rows, to, channel, (__mmask16)((1u << n) - 1u));
+    size_t j;
+
+    p->inverse = _mm512_set1_ps(plain->inverse);
+    p->divisor = _mm512_set1_ps(o->q_scale);
+    p->low = _mm512_set1_ps(plain->low);
+    p->high = _mm512_set1_ps(plain->high);
+    p->zero = _mm512_set1_epi16((short)o->q_zero);
+    for (j = 0; j < IGEMM_PANEL; j++) {
+        size_t at = IGEMM_VECTOR * j, left = n > at ? n - at : 0;
+        __mmask16 mask = (__mmask16)(left < IGEMM_VECTOR ? (1u << left) - 1u : 0xffffu);
+
+        p->scale[j] = _mm512_maskz_loadu_ps(mask, o->scale + (left > 0 ? channel + at : 0));
+        p->bias[j] = o->bias != NULL ? _mm512_maskz_loadu_ps(mask, o->bias + (left > 0 ? channel + at : 0))
+                                     : _mm512_setzero_ps();
+    }
+}
+
+/* n: at most 64; out: of the first of the channels that *p is prepared for */
+static void igemm_finish_plain(const igemm_plain_registers *p, const int32_t *t, size_t rows,
+                               const ptrdiff_t *to, uint8_t *out, size_t n)
+{
+    switch ((n + IGEMM_VECTOR - 1) / IGEMM_VECTOR) {
+    case 4:
+        igemm_plain_tile(p, t, rows, to, 4, out, n);
+        break;
+    case 3:
+        igemm_plain_tile(p, t, rows, to, 3, out, n);
+        break;
+    case 2:
+        igemm_plain_tile(p, t, rows, to, 2, out, n);
+        break;
+    default:
+        igemm_plain_tile(p, t, rows, to, 1, out, n);
+        break;
+    }
 }
 
 #endif

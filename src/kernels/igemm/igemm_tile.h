@@ -41,10 +41,21 @@ IGEMM_BARE IGEMM_BODY void igemm_tile_body(const igemm_tile *t, const unsigned r
     unsigned i, j;
 
     IGEMM_UNROLL
-    for (i = 0; i < rows; i++) {
+    for (j = 0; j < n; j++)
+        acc[0][j] = igemm_load(t->init + IGEMM_LANES * j);
+    IGEMM_UNROLL
+    for (i = 1; i < rows; i++) {
         IGEMM_UNROLL
         for (j = 0; j < n; j++)
-            acc[i][j] = igemm_load(t->init + i * t->init_step + IGEMM_LANES * j);
+            acc[i][j] = acc[0][j];
+    }
+    if (t->init_step > 0) {
+        IGEMM_UNROLL
+        for (i = 1; i < rows; i++) {
+            IGEMM_UNROLL
+            for (j = 0; j < n; j++)
+                acc[i][j] = igemm_load(t->init + i * t->init_step + IGEMM_LANES * j);
+        }
     }
     for (a = 0; a < t->outer; a++)
         for (b = 0; b < t->inner; b++) {
