@@ -60,18 +60,20 @@ class Ptq(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         records = [json.loads(line) for line in self.read("recipes/ptq.jsonl").splitlines()]
         self.assertEqual([(r["name"], r["weights"], r["activations"]) for r in records],
-                         [("Net A", w, a) for w in (0, 8, 4, 3, 2) for a in (0, 8)])
-        self.assertEqual(records[4]["bytes"], 4 << 17)
+                         [("Net A", w, a) for w in (0, 8, 4, 3, 2) for a in (0, 8, "run") if w or a != "run"])
+        self.assertEqual([r["bytes"] for r in records if r["weights"] == 4], [4 << 17] * 3)
         log = self.read("log")
         self.assertIn("--calib idx:%s/digits --set data.mean=.1 --set data.std=.2 --set threads=2" % self.root, log)
         self.assertIn("--layer *=keep --act-bits 8", log)
-        self.assertEqual(log.count("quantize "), 9)  # float as it is
+        self.assertEqual(log.count("quantize "), 13)  # float as it is
+        self.assertEqual(sum(line.startswith("eval ") and line.endswith(" --act-bits 8 --json") for line in
+                             log.splitlines()), 4)
         self.assertNotIn(self.root, self.read("recipes/ptq.jsonl"))
         # what is there is not run again; a stopped run goes on
         self.write("recipes/ptq.jsonl", "".join(line + "\n" for line in self.read("recipes/ptq.jsonl").splitlines()[:7]))
         os.remove(os.path.join(self.root, "log"))
         self.assertEqual(self.script("run", "Net A").returncode, 0)
-        self.assertEqual(self.read("log").count("eval "), 3)
+        self.assertEqual(self.read("log").count("eval "), 7)
 
     def test_tables(self):
         self.assertEqual(self.script("run", "net b").returncode, 0)
@@ -82,7 +84,7 @@ class Ptq(unittest.TestCase):
         self.assertTrue(text.startswith("before\n") and text.endswith("after\n"))
         self.assertIn("| float | 2.00 | 75.00 | | 62.50 | 75.00 |", text)
         self.assertIn("| 4 bits | 0.50 | 56.25 | 75.00 | 56.25 | 75.00 |", text)
-        self.assertEqual(text.count("not run yet"), 10)  # Net A
+        self.assertEqual(text.count("not run yet"), 14)  # Net A
         self.write("docs/post-training.md", text.replace("56.25", "57.25"))
         self.assertEqual(self.script("check").returncode, 1)
 
