@@ -349,7 +349,8 @@ VECQ_ONEDNN_PLAN(lstm)
     vecq_status status;
     lstm_plan p;
 
-    if (!lstm_open(&p, e, planner, op))
+    VECQ_TRY(vecq_onednn_plan_cells(e, planner, op, taken, err));
+    if (*taken || !lstm_open(&p, e, planner, op))
         return VECQ_OK;
     VECQ_TRY(lstm_describe(&p, err));
     VECQ_TRY(vecq_onednn_check(

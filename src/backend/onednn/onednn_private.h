@@ -163,6 +163,7 @@ VECQ_ONEDNN_PLAN(transpose);
 VECQ_ONEDNN_PLAN(pixels); /* Resize, Pad, Slice of an image */
 VECQ_ONEDNN_PLAN(flat);
 VECQ_ONEDNN_PLAN(lstm);
+VECQ_ONEDNN_PLAN(cells); /* LSTM of small batches */
 VECQ_ONEDNN_PLAN(lstm_grad);
 
 #endif

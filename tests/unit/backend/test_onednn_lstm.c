@@ -72,6 +72,45 @@ static void run_lstm(const lstm_case *l, const vecq_backend *backend)
     c.forward_only = 1;
     c.taken = "LSTM";
     bc_run(&c, backend);
+    c.is_inference = 1;
+    bc_run(&c, backend);
+}
+
+/* Whether one of the steps of the plan says so. */
+static int has_step(const lstm_case *l, const vecq_backend *backend, const char *detail)
+{
+    char name[96];
+    bc_case c = case_of(l, name);
+    bc_state s;
+    size_t i;
+    int found = 0;
+
+    c.forward_only = c.is_inference = 1;
+    bc_make(&s, &c, backend, VECQ_DT_FLOAT, 1, 0);
+    for (i = 0; i < vecq_exec_steps(s.exec); i++)
+        found |= strcmp(vecq_exec_step(s.exec, i).detail, detail) == 0;
+    bc_clear(&s);
+    return found;
+}
+
+/* One or two sequences take a way of their own when nothing is trained; enough of them for two threads. */
+static void test_small_batches(void **state)
+{
+    static const lstm_case cases[] = {
+        {VECQ_LSTM_FORWARD, 5, 1, 7, 9, 1, 0, 0, 7}, {VECQ_LSTM_REVERSE, 5, 2, 7, 9, 1, 1, 1, 7},
+        {VECQ_LSTM_BOTH, 6, 2, 33, 17, 1, 1, 0, 7},  {VECQ_LSTM_BOTH, 6, 1, 3, 16, 0, 0, 1, 6},
+        {VECQ_LSTM_BOTH, 20, 2, 24, 64, 1, 0, 0, 1}, {VECQ_LSTM_FORWARD, 1, 1, 16, 40, 1, 1, 1, 2},
+    };
+    static const lstm_case large = {VECQ_LSTM_FORWARD, 5, 3, 7, 9, 1, 0, 0, 7};
+    size_t i;
+    BC_BACKEND("onednn")
+
+    (void)state;
+    for (i = 0; i < COUNT(cases); i++) {
+        run_lstm(&cases[i], backend);
+        assert_true(has_step(&cases[i], backend, "own, step by step"));
+    }
+    assert_false(has_step(&large, backend, "own, step by step"));
 }
 
 static void test_directions(void **state)
@@ -131,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_directions),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_small_batches),
         cmocka_unit_test(test_out_of_memory),
     };
 
