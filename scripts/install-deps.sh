@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the packages that a job needs on Debian and Ubuntu, if they are missing; on other systems prints what
 # is needed and goes on when the tools are there.
-#   scripts/install-deps.sh build|demo|check|fuzz [--print]
+#   scripts/install-deps.sh build|demo|check|fuzz|arm64 [--print]
 # docs/dependencies.md says what each package is for.
 set -eu
 
@@ -11,6 +11,7 @@ mode=${2:-}
 build="gcc libc6-dev make cmake ninja-build pkg-config libcjson-dev libyaml-dev zlib1g-dev libjpeg-dev libpng-dev"
 # Taken where the system has them; the build goes on without.
 optional="libdnnl-dev"
+foreign= # another architecture whose libraries are needed
 clang=no # its runtimes have packages of their own
 libraries="libcjson yaml-0.1 zlib libjpeg libpng"
 check="g++ clang libomp-dev libcmocka-dev python3 python3-venv"
@@ -21,8 +22,14 @@ demo) packages=$build tools="cc cmake ninja pkg-config" modules="$libraries" \
 check) packages="$build $check" clang=yes optional="$optional dataset-fashion-mnist" \
     tools="gcc g++ clang clang++ cmake ctest ninja pkg-config python3" modules="$libraries cmocka" ;;
 fuzz) packages="$build clang llvm" clang=yes tools="clang cmake ninja pkg-config" modules="$libraries" ;;
+arm64) packages="$build gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user python3 libcmocka-dev:arm64"
+    for package in libcjson-dev libyaml-dev zlib1g-dev libjpeg-dev libpng-dev; do
+        packages="$packages $package:arm64"
+    done
+    foreign=arm64 optional='' \
+    tools="aarch64-linux-gnu-gcc qemu-aarch64 cmake ctest ninja pkg-config python3" modules= ;;
 *)
-    echo "usage: $0 build|demo|check|fuzz [--print]" >&2
+    echo "usage: $0 build|demo|check|fuzz|arm64 [--print]" >&2
     exit 2
     ;;
 esac
@@ -35,8 +42,13 @@ clang_runtime() {
     return 0
 }
 
-installed() {
-    dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q '^install ok installed$'
+installed() { # a package of this architecture, or with :NAME of another
+    case $1 in
+    *:*) architecture=${1#*:} ;;
+    *) architecture=$(dpkg --print-architecture) ;;
+    esac
+    dpkg-query -W -f '${Architecture} ${Status}\n' "${1%:*}" 2>/dev/null |
+        grep -Eq "^($architecture|all) install ok installed\$"
 }
 
 # Tools that are there whoever installed them; prints what is not.
@@ -101,6 +113,7 @@ else
 fi
 echo "install-deps: installing$needed$extra"
 export DEBIAN_FRONTEND=noninteractive
+[ -z "$foreign" ] || $as_root dpkg --add-architecture "$foreign"
 $as_root apt-get -q update </dev/null
 if ! echo "$needed" | grep -q libclang-rt && [ "$clang" = yes ]; then
     needed="$needed $(clang_runtime)"

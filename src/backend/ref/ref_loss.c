@@ -52,11 +52,13 @@ static inline size_t row_begin(const loss *l, size_t row)
 /* log sum_k exp(z_k / T), safe from overflow. */
 static double log_sum(const loss *l, const void *data, size_t at)
 {
-    double m = load(l, data, at), sum = 0, t = l->temperature;
+    double m = load(l, data, at), sum = 0, t = l->temperature, z;
     size_t k;
 
-    for (k = 1; k < l->classes; k++)
-        m = fmax(m, load(l, data, at + k * l->step));
+    for (k = 1; k < l->classes; k++) { /* no fmax(): gcc 12 breaks off compiling that for AArch64 */
+        z = load(l, data, at + k * l->step);
+        m = z > m ? z : m;
+    }
     for (k = 0; k < l->classes; k++)
         sum += exp((load(l, data, at + k * l->step) - m) / t);
     return m / t + log(sum);
