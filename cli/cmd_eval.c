@@ -59,7 +59,7 @@ static const cli_option options[] = {
     {'j', "threads", "N", "threads to use (default: all processors)"},
     {OPTION_JSON, "json", NULL, "print one JSON object (docs/json.md)"},
     {OPTION_CPU, "cpu", "LEVEL",
-     "highest instruction set of our own kernels: ref, avx2,\navxvnni, avx512, avx512vnni, neon\n(default: "
+     "highest instruction set of our own kernels: ref, avx2,\navxvnni, avx512, avx512vnni, neon, neondot\n(default: "
      "the best there is)"},
     {'q', "quiet", NULL, "no progress"},
     CLI_OPTION_HELP,

@@ -24,7 +24,8 @@ enum { CLI_ENGINE_PREFER = 1000, CLI_ENGINE_ACT_BITS, CLI_ENGINE_BACKEND, CLI_EN
          "backends to use, best first: lowbit, onednn, ref (default:\nall that the build has)"},             \
     {                                                                                                        \
         CLI_ENGINE_CPU, "cpu", "LEVEL",                                                                      \
-            "highest instruction set of our own kernels: ref, avx2, avxvnni,\navx512, avx512vnni, neon "     \
+            "highest instruction set of our own kernels: ref, avx2, avxvnni,\navx512, avx512vnni, neon, "    \
+            "neondot "                                                                                       \
             "(default: the best there is)"                                                                   \
     }
 

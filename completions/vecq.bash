@@ -43,7 +43,7 @@ _vecq_values()
     --format) echo packed qdq float ;;
     --preset) echo paper ;;
     --external-data) echo auto yes no ;;
-    --cpu) echo ref avx2 avxvnni avx512 avx512vnni neon ;;
+    --cpu) echo ref avx2 avxvnni avx512 avx512vnni neon neondot ;;
     --act-bits) echo 1 2 3 4 5 6 7 8 ;;
     --network) vecq train --networks 2>/dev/null | while read -r name _; do echo "$name"; done ;;
     --act-rule) echo best moments max ;;

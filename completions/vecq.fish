@@ -9,7 +9,7 @@ function __vecq_networks
     vecq train --networks 2>/dev/null | string replace -r ' .*' ''
 end
 
-set -l levels 'ref avx2 avxvnni avx512 avx512vnni neon'
+set -l levels 'ref avx2 avxvnni avx512 avx512vnni neon neondot'
 set -l places 'idx: cifar10: images: text:'
 set -l sizes 'tensor channel group:32 group:64 group:128'
 

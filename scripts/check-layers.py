@@ -30,7 +30,7 @@ LIBRARIES = [  # header, who may include it
     (r"yaml\.h$", r"src/train/recipe_yaml\.c$"),
     (r"(zlib|jpeglib|jerror|png)\.h$", r"src/data/|^src/tensor/npz\.c$"),
     (r"immintrin\.h$|x86intrin\.h$", r"_(avx2|avxvnni|avx512|avx512vnni|x86)\.[ch]$"),
-    (r"arm_neon\.h$", r"_neon\.[ch]$"),
+    (r"arm_neon\.h$", r"_neon(dot)?\.[ch]$"),
 ]
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.M)
 

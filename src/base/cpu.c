@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Detection asks the processor and the operating system: an AVX-512 bit in CPUID is worth nothing when the
- * kernel does not save the registers (XCR0). __builtin_cpu_supports() checks both. */
+ * kernel does not save the registers (XCR0). __builtin_cpu_supports() checks both. On AArch64 the kernel
+ * tells what programs may use (AT_HWCAP). */
 #include "vecq/cpu.h"
 
 #include <stdlib.h>
@@ -8,10 +9,12 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
-static const char *const cpu_names[VECQ_CPU_LEVELS] = {"ref",    "avx2",       "avxvnni",
-                                                       "avx512", "avx512vnni", "neon"};
+static const char *const cpu_names[VECQ_CPU_LEVELS] = {"ref",        "avx2", "avxvnni", "avx512",
+                                                       "avx512vnni", "neon", "neondot"};
 
 /* -1: not asked yet. Written with the same value by whoever comes first, hence the relaxed atomics. */
 static int cpu_mask_highest = -1;
@@ -39,6 +42,19 @@ static int cpu_has_avxvnni(void)
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
            (a >> 4 & 1u) != 0;
 }
+#elif defined(__aarch64__)
+/* Dot products, and what Armv8.2 always has for programs: HWCAP_ASIMDDP, _ASIMDRDM, _ATOMICS, _CRC32 (older
+ * headers of the C library lack some). Other systems are not asked. */
+static int cpu_has_neondot(void)
+{
+#if defined(__linux__)
+    const unsigned long needed = 1ul << 20 | 1ul << 12 | 1ul << 8 | 1ul << 7;
+
+    return (getauxval(AT_HWCAP) & needed) == needed;
+#else
+    return 0;
+#endif
+}
 #endif
 
 /* Exactly what the files of a level are compiled for (CMakeLists.txt). */
@@ -63,6 +79,8 @@ static int cpu_detect(vecq_cpu_level level)
 #elif defined(__aarch64__)
     case VECQ_CPU_NEON:
         return 1;
+    case VECQ_CPU_NEONDOT:
+        return cpu_has_neondot();
 #endif
     default:
         return 0;
