@@ -2,9 +2,11 @@
 /*
  * The integer products of one instruction set. The including file defines, before:
  *   DOT_BYTES                bytes of a vector; DOT_ACCS: accumulators of a product with one vector x (8 or
- *                            16); DOT_BATCH: most vectors x of a tile (2, or 8 of two rows and 6 of four)
- *   DOT_CODE_BITS            8 if dot_dp() takes any byte u, 4 if it takes only u < 2^7 (dot_dp_u8() takes
- *                            any): then codes come from the low or the high nibble of a byte
+ *                            16); DOT_BATCH: most vectors x of a tile (2, 4, or 8 of two rows and 6 of four)
+ *   DOT_CODE_BITS            8 if dot_dp() takes any byte u. Where it takes only u < 2^7 (dot_dp_u8() takes
+ *                            any): 4, codes come from the low or the high nibble of a byte; 7, shifts are of
+ *                            bytes, only the highest code of a byte is shifted
+ *   DOT_U8_OFFSET            what dot_dp_u8() takes from every u: 0 or 128
  *   dot_vec                  with dot_zero, dot_set1, dot_load, dot_load_part, dot_store, dot_store_part,
  *                            dot_and, dot_or_and (a | (b & c)), dot_srl, dot_sll (of 16-bit lanes: callers
  *                            mask), dot_dp (int32 lane i += sum of 4 products u x), dot_sum4 (sums of 4
@@ -12,6 +14,8 @@
  *
  * A field is never shifted to be multiplied: the bits of strip s stay where they are in the byte, the sum is
  * 2^(s f) too large, and is shifted once at the end (exactly, being a multiple).
+ *
+ * Vectors of 16 bytes fetch nothing ahead: a hint with every load would be one instruction of five.
  */
 #ifndef VECQ_KERNELS_DOT_BODY_H
 #define VECQ_KERNELS_DOT_BODY_H
@@ -47,15 +51,22 @@ DOT_INLINE dot_vec dot_code(dot_vec v, unsigned f, unsigned s)
 
     if (f >= 7)
         return v;
-    if (DOT_CODE_BITS == 8)
+    if (DOT_CODE_BITS == 7 && at + f == 8)
+        return dot_srl(v, at);
+    if (DOT_CODE_BITS >= 7)
         return dot_and(v, dot_set1((char)(mask << at)));
     return dot_and(at < 4 ? v : dot_srl(v, 4), dot_set1((char)(mask << at % 4)));
 }
 
 DOT_INLINE unsigned dot_code_shift(unsigned f, unsigned s)
 {
-    return f >= 7 ? 0 : s * f % DOT_CODE_BITS;
+    if (f >= 7 || (DOT_CODE_BITS == 7 && (s + 1) * f == 8))
+        return 0;
+    return DOT_CODE_BITS == 4 ? s * f % 4 : s * f;
 }
+
+/* Sums of x, to put DOT_U8_OFFSET back: one accumulator more for each x. */
+#define DOT_HAS_SUMS(f) ((f) == 8 && DOT_U8_OFFSET != 0)
 
 DOT_INLINE dot_vec dot_add_product(dot_vec acc, dot_vec u, dot_vec x, unsigned f)
 {
@@ -66,16 +77,20 @@ DOT_INLINE dot_vec dot_add_product(dot_vec acc, dot_vec u, dot_vec x, unsigned f
 DOT_INLINE void dot_tile_step(const dot_tile t, const uint8_t *w, size_t stride, const int8_t *x, size_t ldx,
                               dot_fetch fetch, size_t part, dot_vec *acc)
 {
+    unsigned n = t.bytes * t.strips * t.batch, n_sums = DOT_HAS_SUMS(t.f) ? t.batch : 0, i, s, b;
     dot_vec xs[DOT_BATCH], v, u;
-    unsigned i, s, b;
 
     DOT_UNROLL
     for (b = 0; b < t.batch; b++)
         xs[b] = part ? dot_load_part(x + b * ldx, part) : dot_load(x + b * ldx);
     DOT_UNROLL
+    for (b = 0; b < n_sums; b++)
+        acc[n + b] = dot_dp(acc[n + b], dot_set1(1), xs[b]);
+    DOT_UNROLL
     for (i = 0; i < t.bytes; i++) {
         v = part ? dot_load_part(w + i * stride, part) : dot_load(w + i * stride);
-        dot_prefetch(w + i * stride, fetch, i);
+        if (DOT_BYTES > 16)
+            dot_prefetch(w + i * stride, fetch, i);
         DOT_UNROLL
         for (s = 0; s < t.strips; s++) {
             u = dot_code(v, t.f, t.first + s);
@@ -120,23 +135,32 @@ DOT_INLINE void dot_tile_run(const dot_tile t, const uint8_t *w, size_t stride, 
                              size_t ldx, dot_fetch fetch, const dot_out *out)
 {
     dot_vec acc[DOT_ACCS_MAX];
-    int32_t sums[DOT_ACCS_MAX];
+    int32_t sums[DOT_ACCS_MAX], offset;
+    unsigned n_acc = t.bytes * t.strips * t.batch, n_all = n_acc + (DOT_HAS_SUMS(t.f) ? t.batch : 0);
+    unsigned turns = DOT_BYTES == 16 && n_acc <= 8 ? 4 : 1; /* of a short loop, for what counts columns */
     unsigned i, s, b, a;
     size_t c;
 
     DOT_UNROLL
-    for (a = 0; a < t.bytes * t.strips * t.batch; a++)
+    for (a = 0; a < n_all; a++)
         acc[a] = dot_zero();
-    for (c = 0; c + DOT_BYTES <= n; c += DOT_BYTES)
-        dot_tile_step(t, w + c / DOT_BYTES * t.step, stride, x + c, ldx, fetch, 0, acc);
+    for (c = 0; turns > 1 && c + turns * DOT_BYTES <= n; c += turns * DOT_BYTES, w += turns * t.step) {
+        DOT_UNROLL
+        for (i = 0; i < turns; i++)
+            dot_tile_step(t, w + i * t.step, stride, x + c + i * DOT_BYTES, ldx, fetch, 0, acc);
+    }
+    for (; c + DOT_BYTES <= n; c += DOT_BYTES, w += t.step)
+        dot_tile_step(t, w, stride, x + c, ldx, fetch, 0, acc);
     if (c < n)
-        dot_tile_step(t, w + c / DOT_BYTES * t.step, stride, x + c, ldx, fetch, n - c, acc);
-    dot_sums(acc, t.bytes * t.strips * t.batch, sums);
+        dot_tile_step(t, w, stride, x + c, ldx, fetch, n - c, acc);
+    dot_sums(acc, n_all, sums);
     for (i = 0, a = 0; i < t.bytes; i++)
         for (s = 0; s < t.strips; s++)
-            for (b = 0; b < t.batch; b++, a++)
+            for (b = 0; b < t.batch; b++, a++) {
+                offset = DOT_HAS_SUMS(t.f) ? DOT_U8_OFFSET * sums[n_acc + b] : 0;
                 dot_out_put(out, b, i + (t.first + s) * out->run,
-                            sums[a] >> dot_code_shift(t.f, t.first + s));
+                            (sums[a] >> dot_code_shift(t.f, t.first + s)) + offset);
+            }
 }
 
 /* ---- tiles of one field ---- */
@@ -148,11 +172,16 @@ typedef void (*dot_tile_fn)(const uint8_t *w, size_t stride, size_t n, const int
     dot_tile_run((dot_tile){f, bytes, first, strips, batch, DOT_STEP}, w, stride, n, x, ldx, fetch, out)
 
 /* A function for tiles of one shape and each batch: 8 of two rows or 6 of four, 4, 2, 1. */
-#if DOT_BATCH > 2
+#if DOT_BATCH > 4
 #define DOT_LARGE_BATCHES(f, bytes, first, strips)                                                           \
     if (batch == 8 || batch == 6)                                                                            \
         DOT_TILE(f, bytes, first, strips, ((bytes) * (strips) <= 2 ? 8 : 6));                                \
     else if (batch == 4)                                                                                     \
+        DOT_TILE(f, bytes, first, strips, 4);                                                                \
+    else
+#elif DOT_BATCH == 4
+#define DOT_LARGE_BATCHES(f, bytes, first, strips)                                                           \
+    if (batch == 4)                                                                                          \
         DOT_TILE(f, bytes, first, strips, 4);                                                                \
     else
 #else
@@ -216,7 +245,7 @@ typedef struct dot_shape {
     dot_tile_fn full, one;
 } dot_shape;
 
-#define DOT_MANY (DOT_BATCH > 2 ? 6 : 2)
+#define DOT_MANY (DOT_BATCH == 8 ? 6 : DOT_BATCH)
 
 /* Tiles of two rows read each byte for more vectors at once; those of four take fewer loads a product. */
 static const dot_shape dot_few_shapes[] = {
@@ -292,7 +321,8 @@ DOT_INLINE void dot_unit_load(const dot_unit *unit, size_t c, size_t part, dot_f
         const uint8_t *p = unit->w[i] + c;
 
         v[i] = part ? dot_load_part(p, part) : dot_load(p);
-        dot_prefetch(p, fetch, i);
+        if (DOT_BYTES > 16)
+            dot_prefetch(p, fetch, i);
     }
 }
 
@@ -375,7 +405,12 @@ typedef void (*dot_unit_fn)(const dot_unit *unit, size_t n, const int8_t *x, siz
 #define DOT_UNIT_RUN(k, rows, bytes, batch)                                                                  \
     dot_unit_run((dot_joint){k, rows, bytes, batch}, unit, n, x, ldx, fetch, out)
 
-#if DOT_BATCH > 2
+#if DOT_BATCH == 4
+#define DOT_UNIT_LARGE(k, rows, bytes)                                                                       \
+    if (batch == 2)                                                                                          \
+        DOT_UNIT_RUN(k, rows, bytes, 2);                                                                     \
+    else
+#elif DOT_BATCH > 4
 #define DOT_UNIT_LARGE(k, rows, bytes)                                                                       \
     if (batch == 3)                                                                                          \
         DOT_UNIT_RUN(k, rows, bytes, 3);                                                                     \
@@ -457,7 +492,7 @@ static unsigned dot_next_batch(size_t left, unsigned most)
 
 static unsigned dot_next_joint(size_t left)
 {
-    return DOT_BATCH <= 2 || left == 1 ? 1 : left == 2 || left == 4 ? 2 : 3;
+    return DOT_BATCH <= 2 || left == 1 ? 1 : DOT_BATCH == 4 || left == 2 || left == 4 ? 2 : 3;
 }
 
 /* What the b-th batch of a block fetches of the next block, of tiles of `rows` byte rows: shares of it, so

@@ -7,11 +7,12 @@
 
 #include "kernels/dot/dot_common.h"
 
-#define DOT_BYTES    32
-#define DOT_ACCS     8
-#define DOT_ACCS_MAX 8
-#define DOT_BATCH    2
-#define DOT_VEC      static inline __attribute__((always_inline))
+#define DOT_BYTES     32
+#define DOT_ACCS      8
+#define DOT_ACCS_MAX  8
+#define DOT_BATCH     2
+#define DOT_U8_OFFSET 0
+#define DOT_VEC       static inline __attribute__((always_inline))
 
 typedef __m256i dot_vec;
 

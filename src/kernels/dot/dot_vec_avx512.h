@@ -7,11 +7,12 @@
 
 #include "kernels/dot/dot_common.h"
 
-#define DOT_BYTES    64
-#define DOT_ACCS     16
-#define DOT_ACCS_MAX 24
-#define DOT_BATCH    8
-#define DOT_VEC      static inline __attribute__((always_inline))
+#define DOT_BYTES     64
+#define DOT_ACCS      16
+#define DOT_ACCS_MAX  24
+#define DOT_BATCH     8
+#define DOT_U8_OFFSET 0
+#define DOT_VEC       static inline __attribute__((always_inline))
 
 typedef __m512i dot_vec;
 
