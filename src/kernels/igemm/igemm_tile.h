@@ -10,7 +10,9 @@
  * each number of them: what the registers hold and for depthwise convolutions igemm_low8, igemm_high8,
  * igemm_low16, igemm_high16   interleave two registers inside each 128 bits igemm_store_lanes(p, v) four
  * registers, transposed by pieces of 128 bits igemm_zero(), igemm_fill(x)        all lanes IGEMM_QUAD(v)
- * loaded activations as igemm_dot() takes them (what igemm_broadcast() does itself)
+ * loaded activations as igemm_dot() takes them (what igemm_broadcast() does itself); and if there are dot
+ * products with one lane of a register, IGEMM_HAS_LANES and
+ *   igemm_dot_lane(acc, x, w, lane)    as igemm_dot(), with the four activations in that lane of all in x
  *
  * A tile reads a few weights and, for each row, four bytes of activations, where they lie: nothing is packed
  * or gathered. Bodies take rows and vectors as constants.
@@ -28,6 +30,33 @@
 /* Sanitizers make each of these functions take a minute to compile; tests fence what tiles read instead. */
 #define IGEMM_BARE   __attribute__((no_sanitize("address", "undefined")))
 #define IGEMM_UNROLL _Pragma("GCC unroll 16")
+
+#ifdef IGEMM_HAS_LANES
+/* Rows k .. k + 4 IGEMM_LANES - 1 of a run: a register of activations for each row of the tile. */
+IGEMM_BARE IGEMM_BODY void igemm_tile_lanes(const unsigned rows, const unsigned n, const uint8_t *const *x,
+                                            size_t k, const int8_t *from, size_t step,
+                                            igemm_register acc[][IGEMM_TOGETHER * IGEMM_EACH])
+{
+    igemm_register some[IGEMM_ROWS_MAX];
+    unsigned lane, i, j;
+
+    IGEMM_UNROLL
+    for (i = 0; i < rows; i++)
+        some[i] = IGEMM_QUAD(igemm_load(x[i] + k));
+    IGEMM_UNROLL
+    for (lane = 0; lane < IGEMM_LANES; lane++) {
+        IGEMM_UNROLL
+        for (j = 0; j < n; j++) {
+            igemm_register w = igemm_load(from + lane * step + 4 * IGEMM_LANES * j);
+
+            __asm__ volatile("" ::: "memory"); /* or compilers load all weights first, and spill sums */
+            IGEMM_UNROLL
+            for (i = 0; i < rows; i++)
+                acc[i][j] = igemm_dot_lane(acc[i][j], some[i], w, lane);
+        }
+    }
+}
+#endif
 
 /* t->w, init and acc begin at the first of `vectors` vectors; step: bytes of four rows of K of the panel. */
 IGEMM_BARE IGEMM_BODY void igemm_tile_body(const igemm_tile *t, const unsigned rows, const unsigned vectors,
@@ -64,7 +93,12 @@ IGEMM_BARE IGEMM_BODY void igemm_tile_body(const igemm_tile *t, const unsigned r
             IGEMM_UNROLL
             for (i = 0; i < rows; i++)
                 x[i] = run + t->pixel[i];
-            for (k = 0; k < t->run; k += 4, from += step) {
+            k = 0;
+#ifdef IGEMM_HAS_LANES
+            for (; k + 4 * IGEMM_LANES <= t->run; k += 4 * IGEMM_LANES, from += IGEMM_LANES * step)
+                igemm_tile_lanes(rows, n, x, k, from, step, acc);
+#endif
+            for (; k < t->run; k += 4, from += step) {
                 IGEMM_UNROLL
                 for (j = 0; j < n; j++)
                     w[j] = igemm_load(from + 4 * IGEMM_LANES * j);
