@@ -5,7 +5,8 @@
  * PEAK_STORE_F, PEAK_SET_I, PEAK_DOT(sum, a, b), PEAK_DOT_MACS (of one), PEAK_XOR, PEAK_LOAD_I, PEAK_STORE_I.
  */
 
-/* A chain that stays near 2 whatever it began with. */
+/* A chain that stays near 2 whatever it began with; or one that grows by 1/2, where PEAK_FMA adds to the sum.
+ */
 static float peak_fma(size_t n)
 {
     PEAK_F sum[PEAK_N], half = PEAK_SET_F(0.5f), one = PEAK_SET_F(1.0f);
@@ -13,12 +14,14 @@ static float peak_fma(size_t n)
     size_t i;
     int k;
 
+#pragma GCC unroll 16
     for (k = 0; k < PEAK_N; k++)
         sum[k] = PEAK_SET_F((float)k);
     for (i = 0; i < n; i++)
 #pragma GCC unroll 16
         for (k = 0; k < PEAK_N; k++)
             sum[k] = PEAK_FMA(sum[k], half, one);
+#pragma GCC unroll 16
     for (k = 0; k < PEAK_N; k++) {
         PEAK_STORE_F(out, sum[k]);
         total += out[0];
@@ -33,12 +36,14 @@ static int32_t peak_dot(size_t n)
     size_t i;
     int k;
 
+#pragma GCC unroll 16
     for (k = 0; k < PEAK_N; k++)
         sum[k] = PEAK_SET_I((char)k);
     for (i = 0; i < n; i++)
 #pragma GCC unroll 16
         for (k = 0; k < PEAK_N; k++)
             sum[k] = PEAK_DOT(sum[k], a, b);
+#pragma GCC unroll 16
     for (k = 0; k < PEAK_N; k++) {
         PEAK_STORE_I(out, sum[k]);
         total ^= out[0];
