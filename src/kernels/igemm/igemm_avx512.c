@@ -21,8 +21,7 @@ static inline __attribute__((always_inline)) __m512i igemm_dot(__m512i acc, __m5
     return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_maddubs_epi16(x, w), ones));
 }
 
-#include "kernels/igemm/igemm_float_avx512.h"
-#include "kernels/igemm/igemm_tile.h"
+#include "kernels/igemm/igemm_flat_avx512.h"
 
 #include "kernels/igemm/igemm_body.h"
 

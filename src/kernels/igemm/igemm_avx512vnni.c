@@ -4,8 +4,7 @@
 #define IGEMM_SPLIT                   0
 #define igemm_dot(acc, x, w, is_wide) ((void)(is_wide), _mm512_dpbusd_epi32(acc, x, w))
 
-#include "kernels/igemm/igemm_float_avx512.h"
-#include "kernels/igemm/igemm_tile.h"
+#include "kernels/igemm/igemm_flat_avx512.h"
 
 #include "kernels/igemm/igemm_body.h"
 

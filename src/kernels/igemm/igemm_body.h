@@ -7,6 +7,7 @@
  *   IGEMM_HAS_VECTOR   and igemm_finish_vector(), igemm_finish_rest(), if it has better than the plain steps
  *   IGEMM_HAS_PLAIN    and igemm_plain_prepare(), igemm_finish_plain(), the same for bytes only
  *                      (igemm_float_<isa>.h)
+ *   IGEMM_HAS_FLAT     and igemm_flat_chunks_run(), depthwise rows from bytes to bytes (igemm_flat_<isa>.h)
  *
  * Order of the work: blocks of pixels whose input fits into a part of the second cache; in a block, panel by
  * panel (a packed panel is decoded once for all pixels of the block); in a panel, tiles of a few pixels by up
@@ -665,6 +666,10 @@ static void igemm_depthwise_panel(const vecq_igemm_job *job, const igemm_plan *p
     }
 }
 
+#ifdef IGEMM_HAS_FLAT
+#include "kernels/igemm/igemm_flat.h"
+#endif
+
 static void igemm_run(const vecq_igemm_job *job, size_t pixel0, size_t pixel1, size_t panel0, size_t panel1,
                       void *scratch)
 {
@@ -674,6 +679,12 @@ static void igemm_run(const vecq_igemm_job *job, size_t pixel0, size_t pixel1, s
 
     b.plain = igemm_plain_of(&job->out);
     assert(pixel1 <= vecq_igemm_pixels(&job->shape) && panel1 <= vecq_igemm_panels(&job->shape));
+#ifdef IGEMM_HAS_FLAT
+    if (panel0 == 0 && panel1 == p.panels && igemm_flat_serves(job, &p, &b.plain)) {
+        igemm_flat_run(job, &p, &b.plain, pixel0, pixel1, b.rest);
+        return;
+    }
+#endif
     for (first = pixel0; first < pixel1; first += n) {
         n = pixel1 - first < p.block ? pixel1 - first : p.block;
         if (job->zeros != NULL && job->part >= IGEMM_BLOCK_LEAST && n > job->part - first % job->part)

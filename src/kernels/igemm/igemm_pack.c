@@ -32,9 +32,14 @@ size_t vecq_igemm_scratch_bytes(const vecq_igemm_shape *shape, int is_packed)
     igemm_plan p = igemm_plan_of(shape);
     size_t pixels = IGEMM_BLOCK_SCRATCH;
 
-    if (p.is_depthwise) /* taps: where they are; weights: as they lie, and as the instruction set wants them
-                         */
-        return pixels + igemm_round64(4 * p.quads * sizeof(ptrdiff_t)) + 3 * IGEMM_CHANNELS * 4 * p.quads;
+    if (p.is_depthwise) { /* taps: where they are; weights: as they lie, and as the instruction set wants them
+                           */
+        size_t panel = 3 * IGEMM_CHANNELS * 4 * p.quads, flat = igemm_flat_bytes_needed(shape, &p);
+
+        if (is_packed)
+            flat += igemm_plan_elements(shape, &p);
+        return pixels + igemm_round64(4 * p.quads * sizeof(ptrdiff_t)) + (flat > panel ? flat : panel);
+    }
     if (!is_packed)
         return pixels;
     /* decoded weights: a panel, or pieces of it beside sums that wait for the next piece */

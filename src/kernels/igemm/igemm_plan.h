@@ -109,4 +109,32 @@ static inline size_t igemm_round64(size_t n)
     return (n + 63) / 64 * 64;
 }
 
+/* ---- depthwise, flat (igemm_flat_avx512.h) ---- */
+
+#define IGEMM_FLAT_TABLE (3u * 64u * 4u) /* bytes in front of the weights of a phase */
+#define IGEMM_FLAT_MOST  16u             /* phases that are worth their tables */
+
+/* Chunks of 64 bytes until weights repeat, or, when a row is not flat, of a pixel. */
+static inline size_t igemm_flat_phases(const vecq_igemm_shape *s, int *is_flat)
+{
+    size_t whole = igemm_divide_up(s->c, 64), phases = s->c;
+
+    while (phases % 2 == 0 && phases * 64 > s->c) /* c / gcd(c, 64) */
+        phases /= 2;
+    *is_flat = s->stride_w == 1 && (phases <= IGEMM_FLAT_MOST || phases == whole);
+    return *is_flat ? phases : whole;
+}
+
+static inline size_t igemm_flat_table_bytes(const igemm_plan *p)
+{
+    return IGEMM_FLAT_TABLE + 256 * p->quads;
+}
+
+static inline size_t igemm_flat_bytes_needed(const vecq_igemm_shape *s, const igemm_plan *p)
+{
+    int is_flat;
+
+    return igemm_flat_phases(s, &is_flat) * igemm_flat_table_bytes(p);
+}
+
 #endif
