@@ -21,6 +21,7 @@ typedef struct lowbit_case {
     vecq_conv_params conv;
     vecq_matmul_params matmul;
     size_t group; /* ragged groups of so many columns; 0: slices of equal length */
+    int is_table; /* a table for each slice */
 } lowbit_case;
 
 #define LOWBIT_CONV(g, s, p) .conv = {2, g, {s, s}, {1, 1}, {p, p}, {p, p}, {0, 0}}
@@ -68,11 +69,11 @@ static inline vecq_var *lowbit_weight(vecq_program *program, const lowbit_case *
     const int is_whole = bits == LOWBIT_WHOLE;
     vecq_decode_params params = {.rank = c->w_rank,
                                  .layout = {.is_whole = is_whole, .flip = is_whole ? 128 : 0}};
-    size_t count = c->rows * c->cols, i;
+    size_t count = c->rows * c->cols, n_scales = c->is_table ? n_slices << bits : n_slices, i;
     vecq_error err = VECQ_ERROR_INIT;
     uint8_t *codes = malloc(count), *field = malloc(count + 64);
-    float *scales = malloc(n_slices * sizeof *scales);
-    int64_t dims[2] = {(int64_t)n_slices};
+    float *scales = malloc(n_scales * sizeof *scales);
+    int64_t dims[2] = {(int64_t)n_scales};
     vecq_var *inputs[1 + VECQ_FIELDS_MAX];
     vecq_op *op;
     vecq_rng rng;
@@ -82,12 +83,15 @@ static inline vecq_var *lowbit_weight(vecq_program *program, const lowbit_case *
     vecq_rng_seed(&rng, seed);
     for (i = 0; i < count; i++)
         codes[i] = (uint8_t)(vecq_rng_uniform(&rng) * (1u << bits));
-    for (i = 0; i < n_slices; i++)
+    for (i = 0; i < n_scales; i++)
         scales[i] =
-            ldexpf(1.0f, -(int)bits - (int)(4 * vecq_rng_uniform(&rng))); /* powers of two: see below */
+            c->is_table
+                ? (float)vecq_rng_gaussian(&rng) / 16
+                : ldexpf(1.0f, -(int)bits - (int)(4 * vecq_rng_uniform(&rng))); /* powers of two: see below */
     params.layout.bits = bits;
     params.layout.count = count;
     params.layout.n_slices = n_slices;
+    params.layout.is_table = c->is_table;
     params.layout.group = c->group;
     params.layout.cols = c->group > 0 ? c->cols : 0;
     memcpy(params.dims, c->w, sizeof c->w);

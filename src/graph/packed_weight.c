@@ -21,6 +21,14 @@ static void decode_whole(const uint8_t *codes, size_t n, float scale, float *dst
         dst[i] = (float)((int)codes[i] - 128) * scale;
 }
 
+static void decode_table(const uint8_t *codes, size_t n, const float *table, float *dst)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        dst[i] = table[codes[i]];
+}
+
 void vecq_packed_values(const vecq_packed_layout *p, const uint8_t *codes, const float *scale, float *dst)
 {
     const vecq_quantize_kernels *kernels = vecq_quantize_kernels_active();
@@ -33,7 +41,9 @@ void vecq_packed_values(const vecq_packed_layout *p, const uint8_t *codes, const
             size_t left = p->cols - at % p->cols;
             n = left < p->group ? left : p->group;
         }
-        if (p->is_whole)
+        if (p->is_table)
+            decode_table(codes + at, n, scale + (s++ << p->bits), dst + at);
+        else if (p->is_whole)
             decode_whole(codes + at, n, scale[s++], dst + at);
         else
             kernels->decode_u8(codes + at, n, scale[s++], p->bits, dst + at);

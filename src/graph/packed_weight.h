@@ -9,15 +9,17 @@
 #include "coding/strips.h"
 #include "graph/graph.h"
 
-/* value = scale[slice] * (code - (2^(bits-1) - 1/2)), or, whole, scale[slice] * (code - 2^(bits-1)) */
+/* value = scale[slice] * (code - (2^(bits-1) - 1/2)), or, whole, scale[slice] * (code - 2^(bits-1)), or, with
+ * a table, table[slice][code] */
 typedef struct vecq_packed_layout {
     unsigned bits;
     vecq_strips strips;
     size_t count;    /* weights */
-    size_t n_slices; /* scales */
+    size_t n_slices; /* scales, or tables */
     size_t group;    /* ragged form: weights per group along a row; 0: slices of equal length */
     size_t cols;     /* ragged form: length of a row */
     int is_whole;    /* bytes that DequantizeLinear reads: bits is 8 */
+    int is_table;    /* tables of 2^bits values stand in the place of scales; slices are of equal length */
     uint8_t flip;    /* whole: bits of the field that are turned in a code: 128 for int8 */
 } vecq_packed_layout;
 
@@ -26,6 +28,12 @@ typedef struct vecq_packed {
     const vecq_const *field[VECQ_FIELDS_MAX];
     const vecq_const *scale;
 } vecq_packed;
+
+/* Floats that stand with the fields: a scale for each slice, or a table. */
+static inline size_t vecq_packed_scales(const vecq_packed_layout *layout)
+{
+    return layout->n_slices << (layout->is_table ? layout->bits : 0);
+}
 
 /* The packed weight behind a constant, or NULL. */
 static inline const vecq_packed *vecq_packed_of(const vecq_const *constant)
@@ -36,7 +44,7 @@ static inline const vecq_packed *vecq_packed_of(const vecq_const *constant)
 /* Codes of all weights, one byte each, from their fields. */
 void vecq_packed_codes_of(const vecq_packed_layout *layout, const uint8_t *const fields[VECQ_FIELDS_MAX],
                           uint8_t *codes);
-/* Values of all weights, in row-major order, from their codes (one byte each) and scales. */
+/* Values of all weights, in row-major order, from their codes (one byte each) and scales or tables. */
 void vecq_packed_values(const vecq_packed_layout *layout, const uint8_t *codes, const float *scale,
                         float *dst);
 

@@ -360,5 +360,5 @@ uint64_t vecq_plan_bytes(const vecq_plan_item *item, vecq_format format)
         return vecq_dtype_bytes(item->dtype, item->count);
     if (format == VECQ_FORMAT_QDQ)
         return vecq_dtype_bytes(item->qdq_dtype, item->count) + item->n_slices * sizeof(float);
-    return item->strips.n_bytes + item->n_slices * sizeof(float);
+    return item->strips.n_bytes + (item->n_slices << (item->is_table ? item->bits : 0)) * sizeof(float);
 }

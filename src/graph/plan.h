@@ -41,6 +41,7 @@ typedef struct vecq_plan_item {
     vecq_lambda_mode lambda;
     size_t group;  /* weights per group; 0 unless VECQ_PER_GROUP divides rows into several */
     int is_ragged; /* the last group of a row is shorter */
+    int is_table;  /* packed: tables of 2^bits values, not scales, belong to the slices; never ragged */
     size_t n_slices;
     vecq_strips strips; /* packed */
     vecq_qdq_form qdq;
@@ -48,7 +49,7 @@ typedef struct vecq_plan_item {
 
     /* ---- results of the quantize pass: offsets into its spool ---- */
     int is_done;
-    uint64_t scale_at;                  /* n_slices floats (packed, qdq) */
+    uint64_t scale_at;                  /* n_slices floats (packed, qdq), or tables */
     uint64_t field_at[VECQ_FIELDS_MAX]; /* packed */
     uint64_t data_at, n_data;           /* qdq integers, or float values in dtype */
     uint64_t fingerprint;               /* vecq_hash of the values in dtype and the tensor's order */

@@ -46,6 +46,8 @@ static int lead_of(const vecq_op *op)
     if (!is_conv && (w->rank != 2 || (p != NULL && p->trans_a)))
         return -1;
     rows = (size_t)(is_conv ? w->dims[0] : op->outputs[0]->dims[op->outputs[0]->rank - 1]);
+    if (layout->is_table)
+        return -1; /* no integers */
     if (layout->n_slices == 1)
         return is_conv ? 1 : (int)x->rank - 1;
     if (is_conv)

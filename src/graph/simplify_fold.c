@@ -166,7 +166,7 @@ static channel_map channel_map_of(const vecq_op *op)
     return map;
 }
 
-/* ---- packed weights: their scales ---- */
+/* ---- packed weights: their scales, or tables ---- */
 
 /* The Decode that makes the packed weight of the op, in the order of its elements, for nobody else; or NULL.
  */
@@ -229,17 +229,18 @@ static vecq_status scale_packed(vecq_simplifier *s, const vecq_op *linear, const
     size_t i, n_old = p.layout.n_slices;
     vecq_tensor tensor;
     vecq_var *scale;
+    size_t part = p.layout.is_table ? (size_t)1 << p.layout.bits : 1; /* of a slice */
     int64_t n;
 
     if (n_old == 1 && !is_one_factor(f))
         p.layout.n_slices = map.width;
-    n = (int64_t)p.layout.n_slices;
+    n = (int64_t)vecq_packed_scales(&p.layout);
     VECQ_TRY(vecq_tensor_create(VECQ_DT_FLOAT, n_old == p.layout.n_slices ? old->rank : 1,
                                 n_old == p.layout.n_slices ? old->dims : &n, &tensor, err));
     for (i = 0; i < tensor.count; i++)
         set_element(&tensor, i,
-                    vecq_simplify_element(old, n_old == 1 ? 0 : i) *
-                        f->a[n == 1 ? 0 : channel_of_slice(&p.layout, &map, i)]);
+                    vecq_simplify_element(old, n_old == 1 ? i % part : i) *
+                        f->a[p.layout.n_slices == 1 ? 0 : channel_of_slice(&p.layout, &map, i / part)]);
     VECQ_TRY(vecq_program_constant(s->program, old->name, &tensor, &scale, err));
     vecq_simplify_set_input(decode, 0, scale);
     return vecq_simplify_become(decode, VECQ_OP_DECODE, decode->inputs, decode->n_inputs, &p, sizeof p, err);

@@ -23,8 +23,10 @@
 #define MAX_VALUES  256 /* elements of a constant */
 #define CONST_FLOAT 9   /* below this opset Constant makes floats only */
 
-enum loop { ONCE, EACH, REST };                   /* REST: each field but the first */
-enum condition { ALWAYS, SPLIT, PLACED, RAGGED }; /* SPLIT: field of less than 8 bits; PLACED: shifted too */
+enum loop { ONCE, EACH, REST }; /* REST: each field but the first */
+/* SPLIT: field of less than 8 bits; PLACED: shifted too; SCALED: with scales; LOOKED: with tables, TABLE one,
+ * TABLES many */
+enum condition { ALWAYS, SPLIT, PLACED, SCALED, RAGGED, LOOKED, TABLE, TABLES };
 
 /* Registers. X is the field at hand, X0 the first one. */
 enum reg { NONE, X, X0, SCALE, SHAPE, GROUP, OUT, RAMP, FLAT, ZERO, COUNT, A, B, C, REGS };
@@ -105,12 +107,25 @@ static const step steps[] = {
     /* fields -> codes -> values around zero; exact in float */
     {18, ANY, REST, ALWAYS, X0, "BitwiseOr", {X0, X}, PLAIN},
     {18, ANY, ONCE, ALWAYS, X0, "Reshape", {X0, SHAPE}, PLAIN},
-    {18, ANY, ONCE, ALWAYS, X0, "Cast", {X0}, TO_FLOAT},
+    {18, ANY, ONCE, SCALED, X0, "Cast", {X0}, TO_FLOAT},
+    {18, ANY, ONCE, LOOKED, X0, "Cast", {X0}, TO_INT32},
     {7, 17, EACH, ALWAYS, X, "Reshape", {X, SHAPE}, PLAIN},
-    {7, 17, EACH, ALWAYS, X, "Cast", {X}, TO_FLOAT},
+    {7, 17, EACH, SCALED, X, "Cast", {X}, TO_FLOAT},
+    {7, 17, EACH, LOOKED, X, "Cast", {X}, TO_INT32},
     {7, 17, REST, ALWAYS, X0, "Add", {X0, X}, PLAIN},
-    {7, ANY, ONCE, ALWAYS, A, MAKE, K_OFFSET},
-    {7, ANY, ONCE, ALWAYS, X0, "Sub", {X0, A}, PLAIN},
+    {7, ANY, ONCE, SCALED, A, MAKE, K_OFFSET},
+    {7, ANY, ONCE, SCALED, X0, "Sub", {X0, A}, PLAIN},
+
+    /* codes -> values of the table; of that of each row: [S, 2^k] and codes as [S, -1] */
+    {7, ANY, ONCE, TABLE, OUT, "Gather", {SCALE, X0}, AXIS_0},
+    {11, ANY, ONCE, TABLES, A, "Shape", {SCALE}, PLAIN},
+    {11, ANY, ONCE, TABLES, B, MAKE, K_V_0},
+    {11, ANY, ONCE, TABLES, A, "Gather", {A, B}, AXIS_0},
+    {11, ANY, ONCE, TABLES, B, MAKE, K_V_FLAT},
+    {11, ANY, ONCE, TABLES, A, "Concat", {A, B}, AXIS_0},
+    {11, ANY, ONCE, TABLES, X0, "Reshape", {X0, A}, PLAIN},
+    {11, ANY, ONCE, TABLES, X0, "GatherElements", {SCALE, X0}, AXIS_1},
+    {11, ANY, ONCE, TABLES, OUT, "Reshape", {X0, SHAPE}, PLAIN},
 
     /* ragged groups: scale[rows, G] -> [rows, cols]. Column c takes group floor(c / N); before Range: each
        scale N times, then cut. */
@@ -134,7 +149,7 @@ static const step steps[] = {
     {11, ANY, ONCE, RAGGED, A, "Div", {A, GROUP}, PLAIN},
     {11, ANY, ONCE, RAGGED, SCALE, "Gather", {SCALE, A}, AXIS_1},
 
-    {7, ANY, ONCE, ALWAYS, OUT, "Mul", {X0, SCALE}, PLAIN},
+    {7, ANY, ONCE, SCALED, OUT, "Mul", {X0, SCALE}, PLAIN},
 };
 
 /* A play of the table. */
@@ -157,25 +172,28 @@ typedef struct play {
 
 /* ---- names ---- */
 
-static const char *const function_names[2][VECQ_PACKED_BITS_MAX] = {
+static const char *const function_names[VECQ_DECODE_KINDS][VECQ_PACKED_BITS_MAX] = {
     {"Dequantize1", "Dequantize2", "Dequantize3", "Dequantize4", "Dequantize5", "Dequantize6", "Dequantize7",
      "Dequantize8"},
     {"DequantizeRagged1", "DequantizeRagged2", "DequantizeRagged3", "DequantizeRagged4", "DequantizeRagged5",
      "DequantizeRagged6", "DequantizeRagged7", "DequantizeRagged8"},
+    {"Lookup1", "Lookup2", "Lookup3", "Lookup4", "Lookup5", "Lookup6", "Lookup7", "Lookup8"},
+    {"LookupRows1", "LookupRows2", "LookupRows3", "LookupRows4", "LookupRows5", "LookupRows6", "LookupRows7",
+     "LookupRows8"},
 };
 
 const char *vecq_function_name(vecq_decode_form form)
 {
     if (form.bits < 1 || form.bits > VECQ_PACKED_BITS_MAX)
         return NULL;
-    return function_names[form.is_ragged != 0][form.bits - 1];
+    return function_names[form.kind][form.bits - 1];
 }
 
 int vecq_function_parse(const char *op_type, vecq_decode_form *form)
 {
     vecq_decode_form f;
 
-    for (f.is_ragged = 0; f.is_ragged < 2; f.is_ragged++)
+    for (f.kind = VECQ_DECODE_SCALES; f.kind < VECQ_DECODE_KINDS; f.kind++)
         for (f.bits = 1; f.bits <= VECQ_PACKED_BITS_MAX; f.bits++)
             if (strcmp(op_type, vecq_function_name(f)) == 0) {
                 *form = f;
@@ -198,13 +216,18 @@ static unsigned functions_fields(unsigned bits, unsigned width[VECQ_FIELDS_MAX],
     return n;
 }
 
+int64_t vecq_function_opset_min(vecq_decode_form form)
+{
+    return form.kind == VECQ_DECODE_TABLES ? 11 : VECQ_FUNCTION_OPSET_MIN;
+}
+
 size_t vecq_function_inputs(vecq_decode_form form)
 {
     unsigned width[VECQ_FIELDS_MAX], shift[VECQ_FIELDS_MAX];
 
     if (vecq_function_name(form) == NULL)
         return 0;
-    return functions_fields(form.bits, width, shift) + (form.is_ragged ? 3 : 2);
+    return functions_fields(form.bits, width, shift) + (form.kind == VECQ_DECODE_RAGGED ? 3 : 2);
 }
 
 /* ---- constants ---- */
@@ -459,8 +482,16 @@ static int play_applies(const play *p, const step *s)
         return p->bits[p->field] < 8;
     case PLACED:
         return p->shift[p->field] > 0;
+    case SCALED:
+        return p->form.kind < VECQ_DECODE_TABLE;
     case RAGGED:
-        return p->form.is_ragged;
+        return p->form.kind == VECQ_DECODE_RAGGED;
+    case LOOKED:
+        return p->form.kind >= VECQ_DECODE_TABLE;
+    case TABLE:
+        return p->form.kind == VECQ_DECODE_TABLE;
+    case TABLES:
+        return p->form.kind == VECQ_DECODE_TABLES;
     default:
         return 1;
     }
@@ -500,7 +531,7 @@ static void play_begin(play *p, vecq_decode_form form, int64_t opset, const char
         p->field_reg[i] = *inputs++;
     p->reg[SCALE] = *inputs++;
     p->reg[SHAPE] = *inputs++;
-    p->reg[GROUP] = form.is_ragged ? *inputs : NULL;
+    p->reg[GROUP] = form.kind == VECQ_DECODE_RAGGED ? *inputs : NULL;
     p->reg[OUT] = output;
 }
 
@@ -508,7 +539,7 @@ static void play_begin(play *p, vecq_decode_form form, int64_t opset, const char
 
 static int functions_valid(vecq_decode_form form, int64_t opset)
 {
-    return vecq_function_name(form) != NULL && opset >= VECQ_FUNCTION_OPSET_MIN;
+    return vecq_function_name(form) != NULL && opset >= vecq_function_opset_min(form);
 }
 
 /* Names of attributes the body refers to; returns how many. */
@@ -518,7 +549,7 @@ static size_t functions_attributes(vecq_decode_form form, int64_t opset, const c
 
     if (opset < 10 && form.bits < 8)
         names[n++] = "count";
-    if (opset < 10 && form.is_ragged)
+    if (opset < 10 && form.kind == VECQ_DECODE_RAGGED)
         names[n++] = "cols";
     return n;
 }
@@ -536,11 +567,11 @@ static int function_strings(vecq_message *function, uint32_t number, const char 
 vecq_message *vecq_function_build(vecq_arena *arena, vecq_decode_form form, int64_t opset)
 {
     static const char *const fields[VECQ_FIELDS_MAX] = {"f0", "f1", "f2"};
-    static const char *const rest[] = {"scale", "shape", "group"};
+    const char *const rest[] = {form.kind < VECQ_DECODE_TABLE ? "scale" : "table", "shape", "group"};
     static const char *const output = "w";
     vecq_message *nodes[VECQ_INLINE_NODES_MAX], *function = vecq_message_new(arena), *import;
     const char *inputs[VECQ_FIELDS_MAX + 3], *attributes[2], *name = vecq_function_name(form);
-    size_t n_inputs = vecq_function_inputs(form), n_rest = form.is_ragged ? 3 : 2, i;
+    size_t n_inputs = vecq_function_inputs(form), n_rest = form.kind == VECQ_DECODE_RAGGED ? 3 : 2, i;
     size_t n_attributes = functions_attributes(form, opset, attributes);
     play p = {.arena = arena, .prefix = "v", .is_function = 1, .out = nodes};
 

@@ -9,6 +9,10 @@
  *               [R, G, 1, ...] for slices along the leading axes
  *       shape   int64[rank], rank >= 1
  *       w       float of that shape, scale * (u - (2^(k-1) - 0.5)), rounded once
+ *   Lookup<k>(f0 [, f1 [, f2]], table, shape) -> w
+ *       table   float[2^k]; w = table[u]
+ *   LookupRows<k>(f0 [, f1 [, f2]], table, shape) -> w      (opset 11 on)
+ *       table   float[shape[0], 2^k]; w = table[r][u], r: place along the first axis
  *   DequantizeRagged<k>(f0 [, f1 [, f2]], scale, shape, group) -> w
  *       groups that do not divide the row: scale float[rows, ceil(cols / group)], shape = [rows, cols],
  *       group int64[1]
@@ -24,23 +28,35 @@
 #define VECQ_FUNCTION_OPSET_MIN 7
 
 /* Shapes of a decode, as far as the body depends on them. */
+typedef enum vecq_decode_kind {
+    VECQ_DECODE_SCALES,
+    VECQ_DECODE_RAGGED, /* scales of groups that do not divide the row */
+    VECQ_DECODE_TABLE,
+    VECQ_DECODE_TABLES, /* one for each place along the first axis */
+    VECQ_DECODE_KINDS
+} vecq_decode_kind;
+
 typedef struct vecq_decode_form {
     unsigned bits; /* k, 1..8 */
-    int is_ragged; /* groups that do not divide the row */
+    vecq_decode_kind kind;
 } vecq_decode_form;
 
-/* op_type of the call: "Dequantize4", "DequantizeRagged4". Static storage; NULL for bits outside 1..8. */
+/* op_type of the call: "Dequantize4", "DequantizeRagged4", "Lookup4", "LookupRows4". Static storage; NULL for
+ * bits outside 1..8. */
 const char *vecq_function_name(vecq_decode_form form);
 
 /* The form of a call by its op_type; 0 when it is none of ours. */
 int vecq_function_parse(const char *op_type, vecq_decode_form *form);
 
-/* Inputs of a call: fields, scale, shape, group. */
+/* The first opset that its body needs. */
+int64_t vecq_function_opset_min(vecq_decode_form form);
+
+/* Inputs of a call: fields, scale or table, shape, group. */
 size_t vecq_function_inputs(vecq_decode_form form);
 
 /*
  * FunctionProto of a form for a model whose default domain has version `opset` (7 or later).
- * NULL when memory is out (or bits or opset are out of range).
+ * NULL when memory is out (or bits or opset are out of range for the form).
  */
 vecq_message *vecq_function_build(vecq_arena *arena, vecq_decode_form form, int64_t opset);
 

@@ -198,7 +198,7 @@ static void shape_decode(const vecq_plan_item *item, decode_shape *out)
         memcpy(out->dims, item->dims, sizeof out->dims);
     while (axis < out->rank && n < item->n_slices)
         n *= (size_t)out->dims[axis++];
-    if (!out->is_final || n != item->n_slices) {
+    if (!out->is_final || n != item->n_slices || (item->is_table && axis > 1)) {
         out->is_final = 0;
         out->rank = 2;
         out->dims[0] = (int64_t)(item->is_ragged ? item->layout.rows : item->n_slices);
@@ -210,6 +210,32 @@ static void shape_decode(const vecq_plan_item *item, decode_shape *out)
         out->scale[n] = item->n_slices > 1 && n < axis ? out->dims[n] : 1;
     if (item->is_ragged)
         out->scale[1] = (int64_t)(item->n_slices / item->layout.rows);
+}
+
+static vecq_decode_form form_of(const vecq_plan_item *item)
+{
+    vecq_decode_form form = {.bits = item->bits, .kind = VECQ_DECODE_SCALES};
+
+    if (item->is_table)
+        form.kind = item->n_slices == 1 ? VECQ_DECODE_TABLE : VECQ_DECODE_TABLES;
+    else if (item->is_ragged)
+        form.kind = VECQ_DECODE_RAGGED;
+    return form;
+}
+
+/* Scales, or tables: [2^k], or one for each of n slices, which are what the first axis of the result counts.
+ */
+static vecq_status pack_scales(packer *p, const decode_shape *shape, const char **name)
+{
+    const vecq_plan_item *item = p->item;
+    const int64_t tables[2] = {(int64_t)item->n_slices, (int64_t)1 << item->bits};
+    unsigned single = item->n_slices == 1;
+
+    if (!item->is_table)
+        return pack_tensor(p, "_s", VECQ_DT_FLOAT, shape->scale, shape->scale_rank,
+                           pack_bytes(p, item->scale_at, item->n_slices * sizeof(float)), name);
+    return pack_tensor(p, "_t", VECQ_DT_FLOAT, tables + single, 2 - single,
+                       pack_bytes(p, item->scale_at, (item->n_slices << item->bits) * sizeof(float)), name);
 }
 
 static vecq_status pack_inputs(packer *p, const decode_shape *shape, const char **inputs)
@@ -227,8 +253,7 @@ static vecq_status pack_inputs(packer *p, const decode_shape *shape, const char 
         VECQ_TRY(pack_tensor(p, suffixes[f], VECQ_DT_UINT8, dims, 2,
                              pack_bytes(p, item->field_at[f], field->n_bytes), &inputs[n++]));
     }
-    VECQ_TRY(pack_tensor(p, "_s", VECQ_DT_FLOAT, shape->scale, shape->scale_rank,
-                         pack_bytes(p, item->scale_at, item->n_slices * sizeof(float)), &inputs[n++]));
+    VECQ_TRY(pack_scales(p, shape, &inputs[n++]));
     VECQ_TRY(pack_vector(p, "_d", shape->dims, shape->rank, &inputs[n++]));
     return item->is_ragged ? pack_vector(p, "_g", &group, 1, &inputs[n]) : VECQ_OK;
 }
@@ -259,7 +284,7 @@ static vecq_status pack_inline(packer *p, vecq_decode_form form, const char *con
 static vecq_status pack_weight(packer *p)
 {
     const vecq_plan_item *item = p->item;
-    vecq_decode_form form = {item->bits, item->is_ragged};
+    vecq_decode_form form = form_of(item);
     restore_plan plan = {0, item->layout.is_transposed,
                          item->layout.is_transposed && item->layout.is_reshaped,
                          item->dtype != VECQ_DT_FLOAT};
@@ -267,6 +292,11 @@ static vecq_status pack_weight(packer *p)
     vecq_message *call;
     decode_shape shape;
 
+    if (p->opset < vecq_function_opset_min(form))
+        return vecq_error_set(p->edit->err, VECQ_ERR_UNSUPPORTED,
+                              "tensor '%s': a table for each row needs opset %lld, the model has %lld",
+                              item->value->name, (long long)vecq_function_opset_min(form),
+                              (long long)p->opset);
     shape_decode(item, &shape);
     plan.reshape_first = !shape.is_final;
     VECQ_TRY(pack_inputs(p, &shape, inputs));
@@ -425,16 +455,16 @@ static vecq_status pack_function(vecq_edit *edit, vecq_decode_form form)
 
 static vecq_status pack_functions(vecq_edit *edit, const vecq_plan *plan)
 {
-    int used[2][VECQ_PACKED_BITS_MAX + 1] = {{0}};
+    int used[VECQ_DECODE_KINDS][VECQ_PACKED_BITS_MAX + 1] = {{0}};
     vecq_decode_form form;
     size_t i;
 
     for (i = 0; i < plan->n; i++)
         if (plan->items[i].is_done)
-            used[plan->items[i].is_ragged][plan->items[i].bits] = 1;
-    for (form.is_ragged = 0; form.is_ragged < 2; form.is_ragged++)
+            used[form_of(&plan->items[i]).kind][plan->items[i].bits] = 1;
+    for (form.kind = VECQ_DECODE_SCALES; form.kind < VECQ_DECODE_KINDS; form.kind++)
         for (form.bits = 1; form.bits <= VECQ_PACKED_BITS_MAX; form.bits++)
-            if (used[form.is_ragged][form.bits])
+            if (used[form.kind][form.bits])
                 VECQ_TRY(pack_function(edit, form));
     return VECQ_OK;
 }

@@ -37,7 +37,7 @@ static vecq_status packed_read(const vecq_const *constant, void *dst, vecq_error
 {
     const vecq_packed *p = constant->packed;
     uint8_t *codes = vecq_alloc(p->layout.count, 1);
-    float *scale = vecq_alloc(p->layout.n_slices, sizeof *scale);
+    float *scale = vecq_alloc(vecq_packed_scales(&p->layout), sizeof *scale);
     vecq_status status = codes == NULL || scale == NULL ? vecq_error_memory(err, p->layout.count) : VECQ_OK;
 
     if (status == VECQ_OK)
@@ -142,6 +142,22 @@ static vecq_status packed_scales(const vecq_node *node, const vecq_const *shape,
     return VECQ_OK;
 }
 
+/* One table [2^k], or one for each place along the first axis [shape[0], 2^k]. */
+static vecq_status packed_tables(const vecq_node *node, vecq_decode_form form, const vecq_const *shape,
+                                 vecq_packed *p, vecq_error *err)
+{
+    unsigned rank = form.kind == VECQ_DECODE_TABLES ? 2 : 1;
+    const vecq_const *c = input_constant(node, p->layout.strips.n_fields, VECQ_DT_FLOAT, rank);
+
+    if (c == NULL || c->dims[rank - 1] != (int64_t)1 << form.bits ||
+        (rank == 2 && c->dims[0] != shape->dims[0]))
+        return packed_damaged(node, "the tables do not fit the shape", err);
+    p->scale = c;
+    p->layout.is_table = 1;
+    p->layout.n_slices = rank == 2 ? (size_t)c->dims[0] : 1;
+    return VECQ_OK;
+}
+
 vecq_status vecq_packed_bind(vecq_ir *ir, vecq_node *node, vecq_error *err)
 {
     vecq_decode_form form;
@@ -162,10 +178,13 @@ vecq_status vecq_packed_bind(vecq_ir *ir, vecq_node *node, vecq_error *err)
     VECQ_TRY(packed_shape(node, p->layout.strips.n_fields + 1, c, err));
     p->layout.count = c->count;
     VECQ_TRY(packed_fields(node, p, err));
-    VECQ_TRY(form.is_ragged ? packed_ragged(node, p->layout.strips.n_fields + 2, p, err)
-                            : packed_scales(node, c, p, err));
+    if (form.kind >= VECQ_DECODE_TABLE)
+        VECQ_TRY(packed_tables(node, form, c, p, err));
+    else
+        VECQ_TRY(form.kind == VECQ_DECODE_RAGGED ? packed_ragged(node, p->layout.strips.n_fields + 2, p, err)
+                                                 : packed_scales(node, c, p, err));
     c->dtype = VECQ_DT_FLOAT;
-    c->n_stored = p->layout.strips.n_bytes + p->layout.n_slices * sizeof(float);
+    c->n_stored = p->layout.strips.n_bytes + vecq_packed_scales(&p->layout) * sizeof(float);
     c->is_external = p->field[0]->is_external;
     c->origin = p;
     c->packed = p;

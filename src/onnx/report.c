@@ -253,14 +253,15 @@ static vecq_status info_packed(report_box *box, vecq_weight_info *info, const ve
         packed = vecq_packed_of(value->constant);
     }
     if (packed != NULL) {
-        float *scales = vecq_alloc(packed->layout.n_slices, sizeof *scales);
-        vecq_status status = scales == NULL ? vecq_error_memory(err, packed->layout.n_slices * sizeof *scales)
+        size_t n = vecq_packed_scales(&packed->layout);
+        float *scales = vecq_alloc(n, sizeof *scales);
+        vecq_status status = scales == NULL ? vecq_error_memory(err, n * sizeof *scales)
                                             : vecq_const_read(packed->scale, scales, err);
 
         info->bits = packed->layout.bits;
         info->slices = packed->layout.n_slices;
-        info->bytes_after = packed->layout.strips.n_bytes + packed->layout.n_slices * sizeof(float);
-        for (i = 0; i < packed->layout.n_slices && status == VECQ_OK; i++) {
+        info->bytes_after = packed->layout.strips.n_bytes + n * sizeof(float);
+        for (i = 0; i < n && status == VECQ_OK; i++) {
             info->scale_min = i == 0 ? scales[i] : fminf(info->scale_min, scales[i]);
             info->scale_max = i == 0 ? scales[i] : fmaxf(info->scale_max, scales[i]);
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shows the decode bodies to test_functions.py. A line "opset bits ragged count cols" on standard input is
+ * Shows the decode bodies to test_functions.py. A line "opset bits kind count cols" on standard input is
  * answered on standard output by a ModelProto and its length (4 bytes, little-endian) in front of it:
  * the function, the call ("f0", ... -> "w"), and behind the call the nodes of the inline form.
  */
@@ -19,9 +19,10 @@ static vecq_status write_out(void *context, const void *data, size_t n, vecq_err
 static vecq_message *call_node(vecq_arena *arena, vecq_decode_form form, int64_t opset, size_t count,
                                size_t cols, const char **inputs)
 {
-    static const char *const fields[] = {"f0", "f1", "f2"}, *const rest[] = {"scale", "shape", "group"};
+    static const char *const fields[] = {"f0", "f1", "f2"};
+    const char *const rest[] = {form.kind < VECQ_DECODE_TABLE ? "scale" : "table", "shape", "group"};
     const char *output = "w";
-    size_t n = vecq_function_inputs(form), n_rest = form.is_ragged ? 3 : 2, i;
+    size_t n = vecq_function_inputs(form), n_rest = form.kind == VECQ_DECODE_RAGGED ? 3 : 2, i;
     vecq_message *call;
 
     for (i = 0; i < n; i++)
@@ -54,14 +55,18 @@ int main(void)
     int64_t opset;
     size_t count, cols;
     vecq_decode_form form;
+    int kind;
 
-    while (scanf("%" SCNd64 " %u %d %zu %zu", &opset, &form.bits, &form.is_ragged, &count, &cols) == 5) {
+    while (scanf("%" SCNd64 " %u %d %zu %zu", &opset, &form.bits, &kind, &count, &cols) == 5) {
         vecq_arena arena = {0};
         vecq_error err = VECQ_ERROR_INIT;
-        vecq_message *root = model(&arena, form, opset, count, cols);
+        vecq_message *root;
         uint64_t size;
         unsigned char length[4];
         unsigned i;
+
+        form.kind = (vecq_decode_kind)kind;
+        root = model(&arena, form, opset, count, cols);
 
         if (root == NULL)
             return 1;

@@ -26,6 +26,10 @@ CASES = [
     ((6, 3, 3, 3), 1, None), ((6, 3, 3, 3), 0, None), ((7, 10, 4), 2, None), ((16, 64), 1, None), ((9, 2, 3), 1, None),
     ((5, 10), 1, 4), ((4, 9), 1, 9), ((3, 8), 1, 3), ((1, 5), 1, 2),
 ]
+# the same for codebooks: a table for all (0), or one for each place along the first axis (1)
+TABLES = [((5, 7), 0), ((1, 33), 1), ((33, 1), 1), ((13,), 0), ((6, 3, 3, 3), 1), ((6, 3, 3, 3), 0), ((16, 64), 1),
+          ((1,), 0), ((7,), 1)]
+SCALES, RAGGED, TABLE, TABLE_ROWS = range(4)  # vecq_decode_kind
 
 
 def newest_opset():
@@ -61,8 +65,8 @@ class Dump:
     def __init__(self, path):
         self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
-    def get(self, opset, bits, ragged, count, cols):
-        self.process.stdin.write(b"%d %d %d %d %d\n" % (opset, bits, ragged, count, cols))
+    def get(self, opset, bits, kind, count, cols):
+        self.process.stdin.write(b"%d %d %d %d %d\n" % (opset, bits, kind, count, cols))
         self.process.stdin.flush()
         n, = struct.unpack("<I", self.process.stdout.read(4))
         model = onnx.load_from_string(self.process.stdout.read(n))
@@ -89,6 +93,24 @@ def make_case(rng, bits, shape, n_lead, group):
     if group:
         arrays["group"] = np.array([group], np.int64)
     return arrays, want
+
+
+def make_tables(rng, bits, shape, n_lead):
+    """The same for a codebook."""
+    codes = rng.integers(0, 2**bits, (shape[0], int(np.prod(shape[1:])))).astype(np.uint8)
+    table = rng.standard_normal(shape[:n_lead] + (2**bits,)).astype(np.float32)
+    want = np.take_along_axis(table, codes.astype(np.int64), 1) if n_lead else table[codes]
+    arrays = {f"f{i}": f for i, f in enumerate(packed.pack(codes, bits))}
+    return arrays | {"table": table, "shape": np.array(shape, np.int64)}, want.reshape(shape)
+
+
+def cases_of(rng, opset, bits, turn, full):
+    """(text, kind, arrays, values) of this opset and width."""
+    for shape, n_lead, group in CASES if full else [CASES[(turn * 4 + i) % len(CASES)] for i in range(4)]:
+        yield f"{shape} group {group}", RAGGED if group else SCALES, *make_case(rng, bits, shape, n_lead, group)
+    for shape, n_lead in TABLES if full else [TABLES[(turn * 2 + i) % len(TABLES)] for i in range(2)]:
+        if opset >= 11 or not n_lead:
+            yield (f"{shape} tables {n_lead}", TABLE_ROWS if n_lead else TABLE, *make_tables(rng, bits, shape, n_lead))
 
 
 def consumer(shape):
@@ -157,9 +179,9 @@ def main():
         for opset in range(7, last + 1):
             for bits in range(1, 9):
                 turn += 1
-                for shape, n_lead, group in CASES if full else [CASES[(turn * 4 + i) % len(CASES)] for i in range(4)]:
-                    arrays, want = make_case(rng, bits, shape, n_lead, group)
-                    dump = c_code.get(opset, bits, group is not None, want.size, shape[-1])
+                for text, kind, arrays, want in cases_of(rng, opset, bits, turn, full):
+                    shape = want.shape
+                    dump = c_code.get(opset, bits, kind, want.size, shape[-1])
                     for mode in ("call", "inline", "nested"):
                         if mode == "nested" and opset < 9:
                             continue  # Constant makes floats only: fields cannot stand in a function
@@ -169,7 +191,7 @@ def main():
                             wrong = str(e)[:300]
                         passed, failed = passed + (wrong is None), failed + (wrong is not None)
                         if wrong:
-                            print(f"FAILED opset {opset} k {bits} {shape} group {group} {mode}: {wrong}", flush=True)
+                            print(f"FAILED opset {opset} k {bits} {text} {mode}: {wrong}", flush=True)
     c_code.process.stdin.close()
     if c_code.process.wait() != 0:
         failed += 1

@@ -48,6 +48,14 @@ static int feeds_layer(const vecq_lowbit *e, const vecq_var *var)
     return reader != NULL && vecq_lowbit_memo_of(e, reader->op)->is_layer;
 }
 
+/* More than floats count (lowbit_deliver.c). */
+static int has_many_tables(const vecq_op *decode)
+{
+    const vecq_packed_layout *p = &((const vecq_decode_params *)decode->params)->layout;
+
+    return p->is_table && p->n_slices >= 1u << 24;
+}
+
 /* A packed weight, and what moves its elements: nothing is done until somebody wants values. */
 static vecq_status plan_weight(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                vecq_error *err)
@@ -55,7 +63,7 @@ static vecq_status plan_weight(vecq_lowbit *e, vecq_planner *planner, const vecq
     vecq_lowbit_layout packed = {.kind = LOWBIT_PACKED, .decode = vecq_packed_source(op->outputs[0])};
     const vecq_lowbit_layout *layout;
 
-    if (packed.decode == NULL || op->outputs[0]->count >= UINT32_MAX ||
+    if (packed.decode == NULL || op->outputs[0]->count >= UINT32_MAX || has_many_tables(packed.decode) ||
         !vecq_lowbit_is_constant(packed.decode) ||
         (((const vecq_decode_params *)packed.decode->params)->layout.is_whole &&
          !feeds_layer(e, op->outputs[0])))

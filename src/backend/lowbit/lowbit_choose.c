@@ -173,7 +173,8 @@ static int has_fields(const vecq_lowbit_memo *memo)
 {
     const vecq_packed_layout *p = memo->weight.layout;
 
-    return !p->is_whole && p->strips.rows == memo->weight.rows && memo->weight.cols <= VECQ_DOT_COLS_MAX &&
+    return !p->is_whole && !(p->is_table && p->n_slices > 1) && p->strips.rows == memo->weight.rows &&
+           memo->weight.cols <= VECQ_DOT_COLS_MAX &&
            (p->n_slices == 1 || p->n_slices % memo->weight.rows == 0) &&
            (p->group == 0 || p->cols == memo->weight.cols);
 }
@@ -194,6 +195,8 @@ static const char *why_floats(const vecq_op *op, vecq_lowbit_memo *memo)
         return is_conv ? "a convolution of this shape" : "matrices of this shape";
     if (!is_matrix(op, memo))
         return "rows of the weight are not output channels";
+    if (memo->weight.layout->is_table)
+        return "a table of values";
     if (is_grouped(memo) && (is_conv || !has_fields(memo)))
         return is_conv ? "scales by group" : "scales by group, rows folded";
     if (is_grouped(memo))
@@ -213,6 +216,7 @@ static const char *why_floats(const vecq_op *op, vecq_lowbit_memo *memo)
 #define PRODUCT_ROWS        4u
 #define PRODUCT_ROWS_MEMORY 6u /* a decode costs about as much as so many rows */
 #define PRODUCT_WEIGHTS     (256u << 10)
+#define TABLE_BITS          5u /* a larger table of values takes several permutations */
 
 static int is_product(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo *memo)
 {
@@ -224,7 +228,8 @@ static int is_product(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo 
         return 1;
     if (e->prefer_memory)
         return memo->shape.w <= PRODUCT_ROWS_MEMORY;
-    return memo->shape.w <= PRODUCT_ROWS && memo->weight.layout->count >= PRODUCT_WEIGHTS;
+    return memo->shape.w <= PRODUCT_ROWS && memo->weight.layout->count >= PRODUCT_WEIGHTS &&
+           (!memo->weight.layout->is_table || memo->weight.layout->bits <= TABLE_BITS);
 }
 
 /* Of a product with float activations. */

@@ -5,6 +5,9 @@
  * side by side. Layouts keep 8, 16, 32, 48 or 64 output channels together, or all of them, so the scales of
  * vectors repeat after a few of them: sixteen scales, one for each lane, or those of up to PERIOD vectors
  * serve a stretch.
+ *
+ * With codebooks the place of a scale is taken by the number of the table, counted from 1 (0: padding), which
+ * floats hold exactly; one table is looked up with its numbers as scales of 1.
  */
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +31,8 @@ typedef struct deliver_run {
 
 typedef struct deliver {
     unsigned bits;
+    size_t n_tables; /* 0: levels and scales */
+    float *tables;
     size_t count, n_vectors; /* floats of the layout; the last vector may be short */
     uint8_t *blocks;
     deliver_run *runs;
@@ -42,6 +47,7 @@ static void deliver_destroy(void *state)
     deliver *d = state;
 
     vecq_free(d->blocks);
+    vecq_free(d->tables);
     vecq_free(d->runs);
     vecq_arena_clear(&d->arena);
     vecq_free(d);
@@ -64,10 +70,35 @@ static size_t run_of(const deliver *d, size_t vector)
     return low;
 }
 
+/* n vectors of which every element has a table of its own. */
+static void decode_tables(const deliver *d, const vecq_unpack_kernels *kernels, const deliver_run *run,
+                          size_t first, size_t n, float *out)
+{
+    uint8_t codes[VECQ_UNPACK_VECTOR];
+    size_t i;
+
+    for (; n > 0; n--, first++, out += VECQ_UNPACK_VECTOR) {
+        const float *numbers = run->scales;
+
+        if (run->period > 0)
+            numbers += (first - run->first) % run->period * VECQ_UNPACK_VECTOR;
+        kernels->codes(d->blocks, d->bits, first, 1, codes);
+        for (i = 0; i < VECQ_UNPACK_VECTOR; i++) {
+            size_t number = (size_t)numbers[run->period > 0 ? i : i % LANES];
+
+            out[i] = number > 0 ? d->tables[((number - 1) << d->bits) + codes[i]] : 0.0f;
+        }
+    }
+}
+
 static void decode_vectors(const deliver *d, const vecq_unpack_kernels *kernels, const deliver_run *run,
                            size_t first, size_t n, float *out)
 {
-    if (run->period > 0)
+    if (d->n_tables > 1 || (d->n_tables > 0 && run->period > 0))
+        decode_tables(d, kernels, run, first, n, out);
+    else if (d->n_tables > 0)
+        kernels->lookup(d->blocks, d->bits, first, n, d->tables, run->scales, out);
+    else if (run->period > 0)
         kernels->floats_cycle(d->blocks, d->bits, first, n, run->scales, run->period,
                               (first - run->first) % run->period, out);
     else
@@ -125,7 +156,9 @@ static void gather_chunk(const vecq_packed_layout *p, const uint8_t *codes, cons
         size_t at = i < n && map[i] > 0 ? index[map[i] - 1] : SIZE_MAX;
 
         to_codes[i] = at != SIZE_MAX ? codes[at] : 0;
-        to_scales[i] = at != SIZE_MAX ? scales[vecq_lowbit_slice(p, at)] : 0.0f;
+        to_scales[i] = at == SIZE_MAX ? 0.0f
+                       : p->is_table  ? (float)(vecq_lowbit_slice(p, at) + 1)
+                                      : scales[vecq_lowbit_slice(p, at)];
     }
 }
 
@@ -208,12 +241,28 @@ static vecq_status fill(deliver *d, const vecq_op *decode, const deliver_work *w
     return end_run(d, &pending, err);
 }
 
+static vecq_status copy_tables(deliver *d, const vecq_op *decode, vecq_error *err)
+{
+    const vecq_packed_layout *p = &((const vecq_decode_params *)decode->params)->layout;
+    size_t n = vecq_packed_scales(p);
+
+    if (!p->is_table)
+        return VECQ_OK;
+    d->n_tables = p->n_slices;
+    d->tables = vecq_alloc(n, sizeof *d->tables);
+    if (d->tables == NULL)
+        return vecq_error_memory(err, n * sizeof *d->tables);
+    memcpy(d->tables, vecq_lowbit_scales(decode), n * sizeof *d->tables);
+    return VECQ_OK;
+}
+
 static vecq_status prepare(deliver *d, vecq_planner *planner, const vecq_var *var, const vecq_op *decode,
                            const vecq_backend *owner, const void *layout, vecq_error *err)
 {
     deliver_work w = {NULL, NULL, NULL};
     vecq_status status = VECQ_OK;
 
+    VECQ_TRY(copy_tables(d, decode, err));
     d->blocks = vecq_alloc(vecq_unpack_bytes(d->count, d->bits), 1);
     w.codes = vecq_alloc(var->count, 1);
     w.map = vecq_alloc(d->count, sizeof *w.map);

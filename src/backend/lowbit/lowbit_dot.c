@@ -32,7 +32,8 @@ typedef struct product {
     size_t ldx;           /* floats arranged, or bytes, of a row of x */
     float *bias, *x_scale;
     int32_t *w_sum, *x_zero, *x_sum;
-    const float *scales; /* [rows], or one; by group: [groups][rows], of the plan */
+    const float *scales; /* [rows], or one; by group: [groups][rows], of the plan; is_table: the levels */
+    int is_table;
     vecq_shared *shared; /* holds them, or */
     float *turned;
     int is_bytes;
@@ -127,6 +128,7 @@ static void fetch_block(const product *p, size_t begin, size_t end, size_t c0, s
 /* Units [begin, end) of all groups. */
 static void product_block(const product *p, size_t begin, size_t end, unsigned thread)
 {
+    static const float one = 1.0f;
     vecq_dot_finish f = p->finish;
     size_t g;
 
@@ -140,9 +142,10 @@ static void product_block(const product *p, size_t begin, size_t end, unsigned t
             p->kernels->products(&p->weight, begin, end, c0, c1, p->bytes + c0, p->ldx, p->m, p->acc,
                                  p->weight.rows, p->scratch + thread * VECQ_DOT_SCRATCH);
         else
-            p->kernels->float_products(&p->weight, begin, end, c0, c1, NULL, p->x + g * group_stride(p),
-                                       p->ldx, p->m, (float *)(void *)p->acc, p->weight.rows);
-        f.w_scale = p->scales + g * p->weight.rows;
+            p->kernels->float_products(&p->weight, begin, end, c0, c1, p->is_table ? p->scales : NULL,
+                                       p->x + g * group_stride(p), p->ldx, p->m, (float *)(void *)p->acc,
+                                       p->weight.rows);
+        f.w_scale = p->is_table ? &one : p->scales + g * p->weight.rows;
         f.is_added = g > 0;
         f.bias = g == 0 ? p->finish.bias : NULL;
         if (p->is_bytes) {
@@ -302,6 +305,7 @@ static vecq_status product_fill(const vecq_lowbit *e, const vecq_op *op, product
     p->grain = (p->units + 4u * e->threads - 1) / (4u * e->threads);
     p->m = memo->shape.w;
     p->is_bytes = memo->is_layer;
+    p->is_table = layout->is_table;
     p->groups = layout->n_slices > p->weight.rows ? layout->n_slices / p->weight.rows : 1;
     p->group = layout->group > 0 ? layout->group : p->weight.cols / p->groups;
     p->block = p->groups == 1 ? p->units : p->m == 1 ? BLOCK_UNITS : BLOCK_UNITS_ROWS;

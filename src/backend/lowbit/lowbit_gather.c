@@ -82,8 +82,9 @@ int vecq_lowbit_is_gather(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_m
         (!e->prefer_memory && op->inputs[0]->count <= SMALL))
         return 0;
     memo->weight.decode = vecq_packed_source(op->inputs[0]);
-    return memo->weight.decode != NULL && vecq_lowbit_is_constant(memo->weight.decode) &&
-           op->inputs[0]->count < UINT32_MAX;
+    return memo->weight.decode != NULL &&
+           !((const vecq_decode_params *)memo->weight.decode->params)->layout.is_whole &&
+           vecq_lowbit_is_constant(memo->weight.decode) && op->inputs[0]->count < UINT32_MAX;
 }
 
 static int is_transposed(const vecq_var *var)

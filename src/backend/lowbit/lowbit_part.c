@@ -14,6 +14,10 @@ int vecq_lowbit_part_groups(const vecq_lowbit_weight *weight, size_t *groups, si
     const vecq_packed_layout *p = weight->layout;
     size_t length = p->count / p->n_slices;
 
+    *groups = 1;
+    *group = weight->cols;
+    if (p->is_whole || p->is_table)
+        return p->is_table && p->n_slices == 1;
     if (p->group > 0) {
         *group = p->group;
         *groups = (p->cols + p->group - 1) / p->group;
@@ -71,13 +75,22 @@ vecq_status vecq_lowbit_part_make(const vecq_lowbit *e, const vecq_lowbit_weight
     for (r = 0; r < rows; r++)
         for (g = 0; g < out->groups; g++)
             out->scale[r * out->groups + g] =
-                scales[vecq_lowbit_slice(weight->layout, (row + r) * weight->cols + g * out->group)];
+                weight->layout->is_table
+                    ? 1.0f
+                    : scales[vecq_lowbit_slice(weight->layout, (row + r) * weight->cols + g * out->group)];
+    if (weight->layout->is_table) {
+        out->table = vecq_alloc(vecq_packed_scales(weight->layout), sizeof *out->table);
+        if (out->table == NULL)
+            return vecq_error_memory(err, vecq_packed_scales(weight->layout) * sizeof *out->table);
+        memcpy(out->table, scales, vecq_packed_scales(weight->layout) * sizeof *out->table);
+    }
     return make_fields(e, codes + row * weight->cols, out, err);
 }
 
 void vecq_lowbit_part_clear(vecq_lowbit_part *part)
 {
     vecq_free(part->scale);
+    vecq_free(part->table);
     vecq_free(part->memory);
     vecq_shared_release(part->shared);
     memset(part, 0, sizeof *part);
@@ -120,7 +133,7 @@ void vecq_lowbit_part_times(const vecq_lowbit_part *part, size_t q0, size_t q1, 
     size_t g;
 
     for (g = 0; g < part->groups; g++) {
-        part->kernels->float_products(&part->weight, q0, q1, g * part->group, group_end(part, g), NULL,
+        part->kernels->float_products(&part->weight, q0, q1, g * part->group, group_end(part, g), part->table,
                                       arranged + g * vecq_lowbit_whole(part->group), part->ldx, m, sums,
                                       part->weight.rows);
         f.w_scale = part->scale + g;

@@ -176,7 +176,7 @@ typedef struct vecq_lowbit_packed {
     const struct vecq_unpack_kernels *kernels;
     uint32_t slice; /* length of slices of equal length */
     const uint8_t *field[VECQ_FIELDS_MAX];
-    const float *scales;
+    const float *scales; /* or tables */
 } vecq_lowbit_packed;
 
 /* The slots of fields and scales among the reads of a step, and what they hold in a run. */
@@ -206,6 +206,7 @@ typedef struct vecq_lowbit_part {
     size_t groups, group; /* of columns: how many, and columns of each (the last may be short) */
     size_t ldx;           /* floats of an arranged row of x */
     float *scale;         /* [rows][groups] */
+    float *table;         /* of the codes' values; NULL: they are the levels of their width */
     uint8_t *memory;      /* of the fields, unless shared */
     vecq_shared *shared;
 } vecq_lowbit_part;

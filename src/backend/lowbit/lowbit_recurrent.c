@@ -322,6 +322,8 @@ static float dot_time(const vecq_lowbit_weight *weight, size_t times, size_t bat
     padded = groups * vecq_lowbit_whole(group);
     if (is_plain)
         rate = 1;
+    if (weight->layout->is_table && weight->layout->bits > 5)
+        rate *= 0.5f; /* several permutations a table */
     return (float)times * (float)weight->rows * ((float)padded / rate + (float)groups);
 }
 

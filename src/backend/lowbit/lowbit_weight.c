@@ -186,6 +186,10 @@ void vecq_lowbit_values(const vecq_lowbit_packed *packed, size_t begin, size_t n
             strip.at[f] = s * field->bits;
             part = part < n_bytes - at ? part : n_bytes - at;
         }
-        packed->kernels->strip_floats(&strip, p->bits, part, packed->scales[slice], out);
+        if (p->is_table)
+            packed->kernels->strip_lookup(&strip, p->bits, part, packed->scales + ((size_t)slice << p->bits),
+                                          1.0f, out);
+        else
+            packed->kernels->strip_floats(&strip, p->bits, part, packed->scales[slice], out);
     }
 }

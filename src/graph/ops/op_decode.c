@@ -16,8 +16,8 @@ vecq_status vecq_op_decode_shape(vecq_program *program, vecq_op *op, vecq_error 
     (void)program;
     if (op->n_inputs != params->layout.strips.n_fields + 1u)
         return vecq_op_fail(err, "%zu fields for %u bits", op->n_inputs - 1, params->layout.bits);
-    if (scale == NULL || scale->dtype != VECQ_DT_FLOAT || scale->count != params->layout.n_slices)
-        return vecq_op_fail(err, "the scales do not fit");
+    if (scale == NULL || scale->dtype != VECQ_DT_FLOAT || scale->count != vecq_packed_scales(&params->layout))
+        return vecq_op_fail(err, "the %s do not fit", params->layout.is_table ? "tables" : "scales");
     for (f = 0; f < params->layout.strips.n_fields; f++) {
         const vecq_var *field = op->inputs[f + 1];
 

@@ -46,6 +46,25 @@ static void check(const lowbit_case *c, unsigned bits, size_t n_slices)
     lowbit_end(&p);
 }
 
+/* Codebooks: one table, and one for each row. */
+static void test_tables(void **state)
+{
+    size_t i;
+    unsigned bits;
+
+    (void)state;
+    for (i = 0; i < n_lowbit_cases; i++)
+        for (bits = 1; bits <= 8; bits++) {
+            lowbit_case c = lowbit_cases[i];
+
+            c.is_table = 1;
+            check(&c, bits, 1);
+            check(&c, bits, c.rows);
+            if (c.cols % 2 == 0)
+                check(&c, bits, 2 * c.rows);
+        }
+}
+
 static void test_cases(void **state)
 {
     size_t i;
@@ -372,9 +391,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),     cmocka_unit_test(test_bytes),  cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_all_bytes), cmocka_unit_test(test_head),   cmocka_unit_test(test_other_readers),
-        cmocka_unit_test(test_products),  cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_cases),         cmocka_unit_test(test_tables),    cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_chain),         cmocka_unit_test(test_all_bytes), cmocka_unit_test(test_head),
+        cmocka_unit_test(test_other_readers), cmocka_unit_test(test_products),  cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define PICKS        7
+#define CODEBOOK     SIZE_MAX /* in the place of a group: slices have tables */
 
 typedef struct gather_case {
     size_t rows, cols;
@@ -37,11 +38,13 @@ static const gather_case cases[] = {
 static vecq_var *table_of(const gather_case *c, vecq_program *program, unsigned bits, size_t n_slices,
                           size_t group)
 {
-    lowbit_case w = {.rows = c->rows, .cols = c->cols, .w_rank = 2, .group = group};
+    lowbit_case w = {.rows = c->rows, .cols = c->cols, .w_rank = 2};
     vecq_transpose_params turn = {{1, 0}};
     vecq_error err = VECQ_ERROR_INIT;
     vecq_var *table;
 
+    w.group = group != CODEBOOK ? group : 0;
+    w.is_table = group == CODEBOOK;
     w.w[0] = (int64_t)c->rows;
     w.w[1] = (int64_t)c->cols;
     table = lowbit_weight(program, &w, bits, n_slices, 3);
@@ -150,6 +153,8 @@ static void test_rows(void **state)
 
             check(c, bits, 1, 0);
             check(c, bits, c->rows, 0);
+            check(c, bits, 1, CODEBOOK);
+            check(c, bits, c->rows, CODEBOOK);
             if (c->cols % 4 == 0)
                 check(c, bits, c->rows * 4, 0);
             check(c, bits, c->rows * ((c->cols + 2) / 3), 3);

@@ -25,7 +25,7 @@ typedef struct net {
     vecq_op *op;
     vecq_var *in[INPUTS];
     float *data[INPUTS];
-    int is_grouped; /* many small groups, which may be decoded instead */
+    int is_grouped; /* many small groups, or tables: may be decoded instead */
 } net;
 
 static int64_t directions_of(const net_case *c)
@@ -33,7 +33,8 @@ static int64_t directions_of(const net_case *c)
     return c->direction == VECQ_LSTM_BOTH ? 2 : 1;
 }
 
-/* [D, gates * H, cols], packed; slices: 0 one scale, 1 rows, 2 groups, 3 ragged groups of 3, 4 directions. */
+/* [D, gates * H, cols], packed; slices: 0 one scale, 1 rows, 2 groups, 3 ragged groups of 3, 4 directions, 5
+ * one table, 6 tables of directions. */
 static vecq_var *net_weight(net *n, const net_case *c, int64_t cols, unsigned bits, int slices, uint64_t seed)
 {
     int64_t rows = (c->kind == VECQ_OP_GRU ? 3 : 4) * c->hidden;
@@ -51,7 +52,8 @@ static vecq_var *net_weight(net *n, const net_case *c, int64_t cols, unsigned bi
         w.group = 3;
         n_slices = w.rows * (((size_t)cols + 2) / 3);
     }
-    if (slices == 4)
+    w.is_table = slices >= 5;
+    if (slices == 4 || slices == 6)
         n_slices = (size_t)directions_of(c);
     return lowbit_weight(&n->program, &w, bits, n_slices, seed);
 }
@@ -107,7 +109,7 @@ static void net_build(const net_case *c, unsigned bits, int slices, net *n)
     unsigned i;
 
     memset(n, 0, sizeof *n);
-    n->is_grouped = slices == 2 || slices == 3;
+    n->is_grouped = slices == 2 || slices == 3 || slices >= 5;
     in[0] = net_input(n, 0, "x", c->steps, c->batch, c->input);
     in[1] = net_weight(n, c, c->input, bits, slices, 5);
     in[2] = net_weight(n, c, c->hidden, bits % 8 + 1, slices, 6);
@@ -248,7 +250,7 @@ static void test_widths(void **state)
     (void)state;
     for (i = 0; i < COUNT(cases); i++)
         for (bits = 1; bits <= 8; bits++)
-            for (slices = 0; slices < 5; slices++)
+            for (slices = 0; slices < 7; slices++)
                 check(&cases[i], bits, slices);
     n_ours = 0;
     check(&grouped, 4, 2);

@@ -42,6 +42,12 @@ static size_t count_fields(const vecq_message *message, uint32_t number)
     return n;
 }
 
+/* Inputs of a call behind the fields. */
+static size_t rest_of(vecq_decode_form form)
+{
+    return form.kind == VECQ_DECODE_RAGGED ? 3 : 2;
+}
+
 /* Every name is made before it is used, made once, and used by somebody, the output by nobody. */
 static void check_names(body b, const char *const *inputs, size_t n_inputs, const char *output)
 {
@@ -80,10 +86,12 @@ static void check_operators(body b, vecq_decode_form form, int64_t opset)
         const char *op;
         int from, to;
     } known[] = {
-        {"Constant", 7, 99}, {"Reshape", 7, 99}, {"Cast", 7, 99},       {"Slice", 7, 99},
-        {"Sub", 7, 99},      {"Mul", 7, 99},     {"ReduceProd", 7, 99}, {"BitShift", 11, 99},
-        {"Gather", 7, 99},   {"Floor", 7, 10},   {"Add", 7, 17},        {"BitwiseOr", 18, 99},
-        {"Tile", 7, 10},     {"Range", 11, 99},  {"Div", 11, 99},       {"Concat", 7, 10},
+        {"Constant", 7, 99},   {"Reshape", 7, 99},   {"Cast", 7, 99},
+        {"Slice", 7, 99},      {"Sub", 7, 99},       {"Mul", 7, 99},
+        {"ReduceProd", 7, 99}, {"BitShift", 11, 99}, {"Gather", 7, 99},
+        {"Floor", 7, 10},      {"Add", 7, 17},       {"BitwiseOr", 18, 99},
+        {"Tile", 7, 10},       {"Range", 11, 99},    {"Div", 11, 99},
+        {"Concat", 7, 99},     {"Shape", 11, 99},    {"GatherElements", 11, 99},
     };
     size_t i, j, casts_to_float = 0;
 
@@ -103,7 +111,9 @@ static void check_operators(body b, vecq_decode_form form, int64_t opset)
         }
     }
     /* one conversion to float, or one for each field before uint8 can be joined */
-    assert_int_equal(casts_to_float, opset >= 18 ? 1 : vecq_function_inputs(form) - (form.is_ragged ? 3 : 2));
+    assert_int_equal(casts_to_float, form.kind >= VECQ_DECODE_TABLE ? 0
+                                     : opset >= 18                  ? 1
+                                                   : vecq_function_inputs(form) - rest_of(form));
 }
 
 static body function_body(vecq_message *function, vecq_message **nodes)
@@ -119,13 +129,14 @@ static body function_body(vecq_message *function, vecq_message **nodes)
 
 static void check_function(vecq_decode_form form, int64_t opset)
 {
-    static const char *const formal[2][3] = {{"scale", "shape"}, {"scale", "shape", "group"}};
+    static const char *const formal[VECQ_DECODE_KINDS][3] = {
+        {"scale", "shape"}, {"scale", "shape", "group"}, {"table", "shape"}, {"table", "shape"}};
     vecq_arena arena = {0};
     vecq_message *function = vecq_function_build(&arena, form, opset);
     vecq_message *nodes[VECQ_INLINE_NODES_MAX];
     const char *inputs[6];
-    size_t n_inputs = vecq_function_inputs(form), n_rest = form.is_ragged ? 3 : 2, i, f = 0;
-    size_t n_attributes = opset >= 10 ? 0 : (size_t)(form.bits < 8) + (form.is_ragged != 0);
+    size_t n_inputs = vecq_function_inputs(form), n_rest = rest_of(form), i, f = 0;
+    size_t n_attributes = opset >= 10 ? 0 : (size_t)(form.bits < 8) + (form.kind == VECQ_DECODE_RAGGED);
     vecq_message *import;
 
     assert_non_null(function);
@@ -138,7 +149,7 @@ static void check_function(vecq_decode_form form, int64_t opset)
         f = vecq_message_find(function, ONNX_FUNCTION_INPUT, f);
         inputs[i] = text(function, f);
         if (i >= n_inputs - n_rest)
-            assert_string_equal(inputs[i], formal[form.is_ragged][i - (n_inputs - n_rest)]);
+            assert_string_equal(inputs[i], formal[form.kind][i - (n_inputs - n_rest)]);
     }
     import = function->fields[vecq_message_find(function, ONNX_FUNCTION_OPSET_IMPORT, 0)].child;
     assert_int_equal(vecq_message_scalar(import, ONNX_OPSET_VERSION, 0), opset);
@@ -178,7 +189,14 @@ static void test_bodies(void **state)
     (void)state;
     for (opset = VECQ_FUNCTION_OPSET_MIN; opset <= OPSET_LAST; opset++)
         for (form.bits = 1; form.bits <= 8; form.bits++)
-            for (form.is_ragged = 0; form.is_ragged < 2; form.is_ragged++) {
+            for (form.kind = VECQ_DECODE_SCALES; form.kind < VECQ_DECODE_KINDS; form.kind++) {
+                if (opset < vecq_function_opset_min(form)) {
+                    vecq_arena arena = {0};
+
+                    assert_null(vecq_function_build(&arena, form, opset));
+                    vecq_arena_clear(&arena);
+                    continue;
+                }
                 check_function(form, opset);
                 check_inline(form, opset);
             }
@@ -193,7 +211,8 @@ static void test_names(void **state)
                                             "Dequantize44",
                                             "dequantize4",
                                             "DequantizeRagged",
-                                            "Lookup4"};
+                                            "Lookup",
+                                            "LookupRows9"};
     static const size_t n_fields[] = {0, 1, 1, 2, 1, 2, 2, 3, 1};
     vecq_decode_form form, parsed;
     vecq_arena arena = {0};
@@ -201,14 +220,15 @@ static void test_names(void **state)
 
     (void)state;
     for (form.bits = 1; form.bits <= 8; form.bits++)
-        for (form.is_ragged = 0; form.is_ragged < 2; form.is_ragged++) {
+        for (form.kind = VECQ_DECODE_SCALES; form.kind < VECQ_DECODE_KINDS; form.kind++) {
             assert_true(vecq_function_parse(vecq_function_name(form), &parsed));
             assert_int_equal(parsed.bits, form.bits);
-            assert_int_equal(parsed.is_ragged, form.is_ragged);
-            assert_int_equal(vecq_function_inputs(form), n_fields[form.bits] + (form.is_ragged ? 3 : 2));
+            assert_int_equal(parsed.kind, form.kind);
+            assert_int_equal(vecq_function_inputs(form), n_fields[form.bits] + rest_of(form));
         }
     for (i = 0; i < sizeof strangers / sizeof *strangers; i++)
         assert_false(vecq_function_parse(strangers[i], &parsed));
+    form.kind = VECQ_DECODE_SCALES;
     form.bits = 15;
     assert_null(vecq_function_name(form));
     assert_int_equal(vecq_function_inputs(form), 0);

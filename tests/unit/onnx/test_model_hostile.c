@@ -473,7 +473,11 @@ typedef struct packed_parts {
     int drop_field, int_scale, float_shape;
 } packed_parts;
 
-static uint8_t *packed_model(const packed_parts *p, int is_ragged, size_t *n)
+/* What the fields and scales are given to. */
+enum { DEQUANTIZE, DEQUANTIZE_RAGGED, LOOKUP, LOOKUP_ROWS };
+static const char *const functions[] = {"Dequantize3", "DequantizeRagged3", "Lookup3", "LookupRows3"};
+
+static uint8_t *packed_model(const packed_parts *p, int kind, size_t *n)
 {
     static const char *const names[] = {"f0", "f1"};
     uint8_t zeros[512] = {0};
@@ -506,18 +510,18 @@ static uint8_t *packed_model(const packed_parts *p, int is_ragged, size_t *n)
     for (i = 0; i < 5 && words < p->n_inputs; i++, words++)
         snprintf(inputs + strlen(inputs), sizeof inputs - strlen(inputs), "%s%s", words > 0 ? " " : "",
                  order[i]);
-    model_node_of(&b, "ai.vecq", is_ragged ? "DequantizeRagged3" : "Dequantize3", inputs, "w");
+    model_node_of(&b, "ai.vecq", functions[kind], inputs, "w");
     model_node(&b, "MatMul", "x w", "y");
     return model_bytes(&b, n);
 }
 
-static void check_packed(const packed_parts *p, int is_ragged, int is_sound)
+static void check_packed(const packed_parts *p, int kind, int is_sound)
 {
     vecq_error err = VECQ_ERROR_INIT;
     vecq_report *report;
     vecq_model *model;
     size_t n;
-    uint8_t *data = packed_model(p, is_ragged, &n);
+    uint8_t *data = packed_model(p, kind, &n);
     vecq_status status = vecq_model_load_memory(data, n, "m", NULL, &model, &err);
 
     if (is_sound) {
@@ -607,6 +611,42 @@ static void test_packed_ragged(void **state)
         p.scale_dims[0] = 0;
         check_packed(&p, 1, 0);
     }
+}
+
+static void test_packed_tables(void **state)
+{
+    packed_parts one = sound, rows = sound;
+    packed_parts p;
+
+    (void)state;
+    one.scale_rank = 1;
+    one.scale_dims[0] = 8;
+    check_packed(&one, LOOKUP, 1);
+    check_packed(&one, LOOKUP_ROWS, 0);
+    rows.scale_rank = 2;
+    rows.scale_dims[1] = 8;
+    check_packed(&rows, LOOKUP_ROWS, 1);
+    check_packed(&rows, LOOKUP, 0);
+    p = one;
+    p.scale_dims[0] = 7;
+    check_packed(&p, LOOKUP, 0);
+    p.scale_dims[0] = 16;
+    check_packed(&p, LOOKUP, 0);
+    p = one;
+    p.int_scale = 1;
+    check_packed(&p, LOOKUP, 0);
+    p = one;
+    p.n_inputs = 3;
+    check_packed(&p, LOOKUP, 0);
+    p = rows;
+    p.scale_dims[0] = 4;
+    check_packed(&p, LOOKUP_ROWS, 0);
+    p = rows;
+    p.scale_dims[1] = 4;
+    check_packed(&p, LOOKUP_ROWS, 0);
+    p = rows;
+    p.field_dims[0][0] = 3;
+    check_packed(&p, LOOKUP_ROWS, 0);
 }
 
 static void test_metadata(void **state)
@@ -931,6 +971,7 @@ int main(void)
         cmocka_unit_test(test_long_chain),
         cmocka_unit_test(test_packed),
         cmocka_unit_test(test_packed_ragged),
+        cmocka_unit_test(test_packed_tables),
         cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_foreign_domain),
         cmocka_unit_test(test_function_order),
