@@ -469,7 +469,7 @@ static void igemm_panel_run(const igemm_panel_job *pj)
     }
 }
 
-/* ---- few pixels of a packed weight: decoding costs most when a panel goes through the second cache ---- */
+/* ---- few pixels: weights come from memory, piece by piece of K, and are decoded in the first cache ---- */
 
 /* A piece of K: `outer` steps of whole runs, or `run` bytes of one. */
 typedef struct igemm_chunk {
@@ -497,38 +497,44 @@ static igemm_chunk igemm_chunk_of(const igemm_plan *p, size_t k)
 }
 
 /* Runs longer than a piece are cut, which several runs in an outer step are not. */
-static int igemm_chunks_serve(const vecq_igemm_job *job, const igemm_plan *p, size_t pixels)
+static int igemm_chunks_serve(const igemm_plan *p, size_t pixels)
 {
-    return job->weight.is_packed && pixels <= IGEMM_FEW && p->k_padded > IGEMM_CHUNK &&
+    return pixels <= IGEMM_FEW && p->k_padded > IGEMM_CHUNK &&
            (p->inner == 1 || p->inner * p->run_padded <= IGEMM_CHUNK);
 }
 
-static void igemm_chunk_decode(const igemm_panel_job *pj, const igemm_chunk *c, int8_t *decoded)
+/* The levels of a piece. */
+static const int8_t *igemm_chunk_levels(const igemm_panel_job *pj, const igemm_chunk *c, int8_t *decoded)
 {
     const igemm_plan *p = pj->plan;
     const vecq_igemm_weight *w = &pj->job->weight;
     size_t channels = pj->n_vectors * IGEMM_VECTOR, v = pj->group * p->vectors + pj->vector;
     size_t begin = v * IGEMM_VECTOR * p->k_padded + c->first * channels, n = (c->end - c->first) * channels;
 
+    if (!w->is_packed)
+        return (const int8_t *)w->data + begin;
     IGEMM_UNPACK.levels(w->data, w->bits, begin / VECQ_UNPACK_VECTOR, n / VECQ_UNPACK_VECTOR, decoded);
     if (c->run == p->run_padded)
         igemm_clear_paddings(p, c->end - c->first, channels, decoded);
     else if (c->end % p->run_padded == 0) /* the last piece of a run */
         igemm_clear_padding(p, channels, decoded + (c->run - 4) * channels);
+    return decoded;
 }
 
-/* The codes that come next, from memory while the dot products of this piece go on: as many as it has itself.
- * Behind the end of the weight this does nothing. */
-static void igemm_chunk_prefetch(const igemm_panel_job *pj, const igemm_chunk *c)
+/* What comes behind the piece, as much as it has itself, is fetched while the tiles are at work: tile i of
+ * them takes its share, line by line. All at once would keep the processor waiting. Behind the end of the
+ * weight this does nothing. */
+static void igemm_chunk_ahead(const igemm_panel_job *pj, const igemm_chunk *c, size_t i, size_t tiles,
+                              igemm_tile *tile)
 {
     const igemm_plan *p = pj->plan;
     const vecq_igemm_weight *w = &pj->job->weight;
     size_t channels = pj->n_vectors * IGEMM_VECTOR, v = pj->group * p->vectors + pj->vector;
-    size_t next = v * IGEMM_VECTOR * p->k_padded + c->end * channels, i;
-    uintptr_t from = (uintptr_t)w->data + next / 8 * w->bits;
+    size_t next = v * IGEMM_VECTOR * p->k_padded + c->end * channels, steps = (c->end - c->first) / 4;
+    size_t step = igemm_round64(igemm_divide_up(channels * w->bits / 2, tiles));
 
-    for (i = 0; i < (c->end - c->first) * channels / 8 * w->bits; i += 64)
-        __builtin_prefetch((const void *)(from + i), 0, 2);
+    tile->ahead_step = step < 256 ? step : 256;
+    tile->ahead = (uintptr_t)w->data + next / 8 * w->bits + i * steps * tile->ahead_step;
 }
 
 static void igemm_panel_run_chunks(const igemm_panel_job *pj)
@@ -537,17 +543,18 @@ static void igemm_panel_run_chunks(const igemm_panel_job *pj)
     int32_t *acc = (int32_t *)(void *)pj->block->rest;
     int8_t *decoded = (int8_t *)(acc + IGEMM_FEW * IGEMM_CHANNELS);
     igemm_walk w;
-    size_t k;
+    size_t k, tiles;
 
     for (k = 0; k < p->k_padded;) {
         igemm_chunk c = igemm_chunk_of(p, k);
+        const int8_t *levels = igemm_chunk_levels(pj, &c, decoded);
 
-        igemm_chunk_decode(pj, &c, decoded);
-        igemm_chunk_prefetch(pj, &c);
-        for (w = igemm_walk_of(pj); w.rows > 0; igemm_walk_on(&w)) {
+        w = igemm_walk_of(pj);
+        for (tiles = w.left; w.rows > 0; igemm_walk_on(&w)) {
             igemm_tile tile = igemm_tile_of(pj, w.at, acc + w.at * IGEMM_CHANNELS);
 
-            tile.w = decoded;
+            igemm_chunk_ahead(pj, &c, tiles - w.left, tiles, &tile);
+            tile.w = levels;
             tile.x += c.x;
             tile.outer = c.outer;
             tile.run = c.run;
@@ -585,7 +592,7 @@ static void igemm_block_run(const vecq_igemm_job *job, const igemm_plan *p, igem
         n = pj.n_vectors * IGEMM_VECTOR;
         n = (pj.vector * IGEMM_VECTOR + n > p->out ? p->out - pj.vector * IGEMM_VECTOR : n);
         igemm_finish_begin(&job->out, b, pj.group * p->out + pj.vector * IGEMM_VECTOR, n);
-        if (igemm_chunks_serve(job, p, b->n)) {
+        if (igemm_chunks_serve(p, b->n)) {
             igemm_panel_run_chunks(&pj);
         } else {
             pj.w = igemm_panel(job, p, v, pj.n_vectors, (int8_t *)b->rest);

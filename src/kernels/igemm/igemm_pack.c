@@ -40,11 +40,10 @@ size_t vecq_igemm_scratch_bytes(const vecq_igemm_shape *shape, int is_packed)
             flat += igemm_plan_elements(shape, &p);
         return pixels + igemm_round64(4 * p.quads * sizeof(ptrdiff_t)) + (flat > panel ? flat : panel);
     }
-    if (!is_packed)
-        return pixels;
-    /* decoded weights: a panel, or pieces of it beside sums that wait for the next piece */
-    return pixels + IGEMM_CHANNELS * (p.k_padded > IGEMM_CHUNK ? p.k_padded : IGEMM_CHUNK) +
-           IGEMM_FEW * IGEMM_CHANNELS * sizeof(int32_t);
+    /* sums that wait for the next piece of K; decoded weights: a panel, or a piece of it */
+    pixels += IGEMM_FEW * IGEMM_CHANNELS * sizeof(int32_t);
+    return is_packed ? pixels + IGEMM_CHANNELS * (p.k_padded > IGEMM_CHUNK ? p.k_padded : IGEMM_CHUNK)
+                     : pixels;
 }
 
 /* Bytes are not smaller as superblocks. */

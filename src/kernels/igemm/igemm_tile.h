@@ -66,6 +66,7 @@ IGEMM_BARE IGEMM_BODY void igemm_tile_body(const igemm_tile *t, const unsigned r
     igemm_register acc[IGEMM_ROWS_MAX][IGEMM_TOGETHER * IGEMM_EACH], w[IGEMM_TOGETHER * IGEMM_EACH];
     const uint8_t *x[IGEMM_ROWS_MAX];
     const int8_t *from = t->w;
+    uintptr_t ahead = t->ahead;
     size_t a, b, k;
     unsigned i, j;
 
@@ -99,6 +100,12 @@ IGEMM_BARE IGEMM_BODY void igemm_tile_body(const igemm_tile *t, const unsigned r
                 igemm_tile_lanes(rows, n, x, k, from, step, acc);
 #endif
             for (; k < t->run; k += 4, from += step) {
+                if (t->ahead_step > 0) {
+                    IGEMM_UNROLL
+                    for (j = 0; j < 4; j++)
+                        __builtin_prefetch((const void *)(ahead + 64 * j), 0, 2);
+                    ahead += t->ahead_step;
+                }
                 IGEMM_UNROLL
                 for (j = 0; j < n; j++)
                     w[j] = igemm_load(from + 4 * IGEMM_LANES * j);

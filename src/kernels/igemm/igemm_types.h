@@ -17,6 +17,8 @@ typedef struct igemm_tile {
     const int32_t *init;    /* [16 vectors], or with init_step 64 [rows][64]: sums to go on with */
     size_t init_step;
     int32_t *acc;             /* [rows][64], aligned to 64 bytes */
+    uintptr_t ahead;          /* what to fetch from memory meanwhile: ahead_step bytes in each four of K, */
+    size_t ahead_step;        /* at most 256; 0: nothing */
     size_t outer, inner, run; /* run: bytes, a multiple of 4 */
     ptrdiff_t outer_step, inner_step;
 } igemm_tile;
