@@ -126,8 +126,9 @@ VECQ_API vecq_status vecq_runner_bind(vecq_runner *runner, const char *name, vec
 /* Plans for the shapes bound, as the first run with them would: only the plan, with all its memory. */
 VECQ_API vecq_status vecq_runner_prepare(vecq_runner *runner, vecq_error *err);
 
-/* Layers of the plan for the shapes bound (planned if need be) that read activations rounded to 8 bits, with
- * act_bits 8: in each run, or by scales in the file. 0: none has packed weights, or act_bits is 0. */
+/* Layers with packed weights of the plan for the shapes bound (planned if need be) that read activations of 8
+ * bits: rounded in each run (act_bits 8), or by scales in the file. 0 with act_bits 8: there is no layer that
+ * it could be done for. */
 VECQ_API vecq_status vecq_runner_rounded(vecq_runner *runner, size_t *layers, vecq_error *err);
 
 /* Computes all outputs. An input that was not bound is VECQ_ERR_VALUE; so are

@@ -71,8 +71,8 @@ static vecq_status build(vecq_evaluator *e, vecq_ir *ir, const vecq_evaluator_op
     vecq_program_prune(&e->program);
     if (o->is_simplified)
         VECQ_TRY(vecq_program_simplify(&e->program, NULL, NULL, err));
-    if (o->act_bits > 0)
-        VECQ_TRY(vecq_program_round_activations(&e->program, &e->rounded, err));
+    if (o->is_simplified)
+        VECQ_TRY(vecq_program_round_activations(&e->program, o->act_bits, &e->rounded, err));
     if (o->ports->dtype == VECQ_DT_INT32) {
         e->narrow = vecq_alloc(e->input->count, sizeof *e->narrow);
         if (e->narrow == NULL)

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "graph/post.h"
 
 static int moves(const vecq_op *op)
 {
@@ -55,9 +56,21 @@ static int lead_of(const vecq_op *op)
     return rows > 0 && layout->n_slices % rows == 0 ? (int)x->rank - 1 : -1;
 }
 
-static int is_pair(const vecq_var *x)
+static int is_made_by(const vecq_var *x, vecq_op_kind kind)
 {
-    return x->kind == VECQ_VAR_RESULT && x->producer->kind == VECQ_OP_QUANTIZE_PAIR;
+    return x->kind == VECQ_VAR_RESULT && x->producer->kind == kind;
+}
+
+/* Of 8 bits with one scale: others are floats to everybody. */
+static int is_byte_pair(const vecq_var *x)
+{
+    const vecq_linear_params *params;
+
+    if (!is_made_by(x, VECQ_OP_QUANTIZE_PAIR))
+        return 0;
+    params = x->producer->params;
+    return (params->dtype == VECQ_DT_UINT8 || params->dtype == VECQ_DT_INT8) &&
+           x->producer->inputs[1]->count == 1;
 }
 
 /* The op that rounds x in these groups, among those that were appended. */
@@ -66,7 +79,7 @@ static vecq_op *rounder_of(const vecq_program *program, size_t first, const vecq
     size_t i;
 
     for (i = first; i < program->n_ops; i++)
-        if (program->ops[i]->inputs[0] == x &&
+        if (program->ops[i]->kind == VECQ_OP_QUANTIZE_DYNAMIC && program->ops[i]->inputs[0] == x &&
             ((const vecq_dynamic_params *)program->ops[i]->params)->lead == lead)
             return program->ops[i];
     return NULL;
@@ -93,7 +106,59 @@ static vecq_status round_input(vecq_program *program, size_t first, vecq_op *op,
     return VECQ_OK;
 }
 
-/* The ops appended behind the first n go to the places right before their first readers. */
+static int is_transcendental(const vecq_post *post)
+{
+    switch (post != NULL ? post->activation : VECQ_POST_NONE) {
+    case VECQ_POST_SIGMOID:
+    case VECQ_POST_TANH:
+    case VECQ_POST_HARD_SIGMOID:
+    case VECQ_POST_SILU:
+    case VECQ_POST_GELU:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+/* The activation function of a post as an op behind it, which makes the op's result from now on. */
+static vecq_status split_activation(vecq_program *program, vecq_op *op, vecq_error *err)
+{
+    const vecq_post *old = op->post;
+    const vecq_unary_params params = {old->a, old->b};
+    const size_t n_bytes = old->activation == VECQ_POST_HARD_SIGMOID ? sizeof params : 0;
+    vecq_post *post = vecq_arena_alloc(&program->arena, 1, sizeof *post);
+    vecq_var *y = op->outputs[0], *before;
+    vecq_op *after;
+
+    if (post == NULL)
+        return vecq_error_memory(err, sizeof *post);
+    VECQ_TRY(vecq_program_op(program, vecq_post_op(old->activation), op->name, &y, 1,
+                             n_bytes > 0 ? &params : NULL, n_bytes, 0, &after, err));
+    before = after->outputs[0]; /* both have the same shape: they change places */
+    op->outputs[0] = before;
+    before->producer = op;
+    before->n_uses++;
+    after->inputs[0] = before;
+    after->outputs[0] = y;
+    y->producer = after;
+    y->n_uses--;
+    before->is_relu = 0;
+    post->has_residual = old->has_residual;
+    op->post = old->has_residual ? post : NULL;
+    return VECQ_OK;
+}
+
+static int stands_before(const vecq_op *added, const vecq_op *op)
+{
+    return added->kind == VECQ_OP_QUANTIZE_DYNAMIC && op->n_inputs > 0 && op->inputs[0] == added->outputs[0];
+}
+
+static int stands_behind(const vecq_op *added, const vecq_op *op)
+{
+    return added->kind != VECQ_OP_QUANTIZE_DYNAMIC && added->inputs[0] == op->outputs[0];
+}
+
+/* The ops appended behind the first n, which were made in the order of their layers, go to their places. */
 static vecq_status put_in_place(vecq_program *program, size_t n, vecq_error *err)
 {
     size_t n_new = program->n_ops - n, i, k, to = 0;
@@ -105,10 +170,12 @@ static vecq_status put_in_place(vecq_program *program, size_t n, vecq_error *err
     if (old == NULL)
         return vecq_error_memory(err, program->n_ops * sizeof *old);
     memcpy(old, program->ops, program->n_ops * sizeof *old);
-    for (i = 0, k = n; i < n; i++) { /* they were made in the order of their first readers */
-        if (k < n + n_new && old[i]->n_inputs > 0 && old[i]->inputs[0] == old[k]->outputs[0])
+    for (i = 0, k = n; i < n; i++) {
+        if (k < n + n_new && stands_before(old[k], old[i]))
             program->ops[to++] = old[k++];
         program->ops[to++] = old[i];
+        if (k < n + n_new && stands_behind(old[k], old[i]))
+            program->ops[to++] = old[k++];
     }
     for (i = 0; i < program->n_ops; i++)
         program->ops[i]->index = i;
@@ -116,7 +183,8 @@ static vecq_status put_in_place(vecq_program *program, size_t n, vecq_error *err
     return VECQ_OK;
 }
 
-vecq_status vecq_program_round_activations(vecq_program *program, size_t *rounded, vecq_error *err)
+vecq_status vecq_program_round_activations(vecq_program *program, unsigned act_bits, size_t *rounded,
+                                           vecq_error *err)
 {
     size_t n = program->n_ops, i, count = 0;
 
@@ -126,9 +194,13 @@ vecq_status vecq_program_round_activations(vecq_program *program, size_t *rounde
 
         if (lead < 0)
             continue;
-        count++;
-        if (!is_pair(op->inputs[0]))
+        if (act_bits > 0 && !is_made_by(op->inputs[0], VECQ_OP_QUANTIZE_PAIR))
             VECQ_TRY(round_input(program, n, op, (unsigned)lead, err));
+        else if (!is_byte_pair(op->inputs[0]))
+            continue;
+        count++;
+        if (is_transcendental(op->post))
+            VECQ_TRY(split_activation(program, op, err));
     }
     if (rounded != NULL)
         *rounded = count;

@@ -16,11 +16,17 @@
 #include "graph/program.h"
 
 /*
+ * With act_bits 8, rounds activations as said above. With any, where such a layer reads 8-bit activations,
+ * those of a QuantizePair too: an activation function in its post that is no comparison or product (Sigmoid,
+ * Tanh, HardSigmoid, Silu, Gelu) becomes an op of its own again, because kernels for integers have the others
+ * only.
+ *
  * After simplifying, with the outputs marked, before a plan is made. The program must not have a backward
- * pass. `rounded` (may be NULL): layers that read rounded activations now, those with a QuantizePair
- * included. On failure (memory) the program must be given up.
+ * pass. `rounded` (may be NULL): layers that read 8-bit activations now. On failure (memory) the program must
+ * be given up.
  */
-vecq_status vecq_program_round_activations(vecq_program *program, size_t *rounded, vecq_error *err);
+vecq_status vecq_program_round_activations(vecq_program *program, unsigned act_bits, size_t *rounded,
+                                           vecq_error *err);
 
 /* VECQ_ERR_UNSUPPORTED for other widths than 0 (no rounding) and 8: of options. */
 vecq_status vecq_rounding_check(unsigned act_bits, vecq_error *err);

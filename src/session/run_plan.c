@@ -117,8 +117,7 @@ static vecq_status plan_make(vecq_session *s, const vecq_run_input *inputs, vecq
     for (i = 0; i < s->n_outputs; i++)
         plan->outputs[i]->is_output = 1;
     VECQ_TRY(vecq_program_simplify(&plan->program, NULL, NULL, err));
-    if (s->options.act_bits > 0)
-        VECQ_TRY(vecq_program_round_activations(&plan->program, &plan->rounded, err));
+    VECQ_TRY(vecq_program_round_activations(&plan->program, s->options.act_bits, &plan->rounded, err));
     VECQ_TRY(vecq_program_bank(&plan->program, &s->bank, err));
     VECQ_TRY(plan_conversions(s, plan, err));
     VECQ_TRY(vecq_exec_create(&plan->program, &options, &plan->exec, err));

@@ -55,8 +55,8 @@ static vecq_status side_build(side *s, vecq_error *err)
 
     VECQ_TRY(vecq_training_backends(r, backends, &exec.n_backends, err));
     status = vecq_feed_lower(&s->feed, &s->program, NULL, &lower, s->outputs, err);
-    if (status == VECQ_OK && s->act_bits > 0)
-        status = vecq_program_round_activations(&s->program, &s->rounded, err);
+    if (status == VECQ_OK)
+        status = vecq_program_round_activations(&s->program, s->act_bits, &s->rounded, err);
     if (status == VECQ_OK)
         status = vecq_exec_create(&s->program, &exec, &s->exec, err);
     if (status != VECQ_OK) {

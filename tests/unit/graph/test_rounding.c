@@ -13,7 +13,7 @@ static size_t round_all(vecq_program *program)
     vecq_error err = VECQ_ERROR_INIT;
     size_t n = SIZE_MAX;
 
-    assert_ok(vecq_program_round_activations(program, &n, &err), &err);
+    assert_ok(vecq_program_round_activations(program, 8, &n, &err), &err);
     return n;
 }
 
@@ -131,6 +131,56 @@ static void test_chain(void **state)
     lowbit_end(&p);
 }
 
+/* Activation functions that integer kernels do not have become ops again, where activations are of 8 bits. */
+static void test_split(void **state)
+{
+    static const vecq_post_activation posts[] = {VECQ_POST_SILU, VECQ_POST_HARD_SIGMOID, VECQ_POST_GELU,
+                                                 VECQ_POST_RELU, VECQ_POST_TANH};
+    const vecq_unary_params params = {0.25, 0.5};
+    const lowbit_case *c = &lowbit_cases[0];
+    vecq_error err = VECQ_ERROR_INIT;
+    size_t i, k, rounded;
+    int from;
+
+    (void)state;
+    for (i = 0; i < COUNT(posts); i++)
+        for (from = 0; from < 2; from++) { /* rounded in the run, or by a scale of the file */
+            lowbit_program p;
+            float *want, *got;
+            vecq_var *x, *y;
+
+            lowbit_begin(c, &p);
+            x = from == 0 ? p.x : lowbit_pair(&p.program, p.x, VECQ_DT_UINT8, 0.03125f, 128);
+            y = lowbit_layer(&p.program, c, x, lowbit_weight(&p.program, c, 4, 1, 1), 2);
+            assert_ok(vecq_op_set_post(y->producer, posts[i], &params, p.x, &err), &err);
+            p.y = lowbit_layer(&p.program, c, y, lowbit_weight(&p.program, c, 3, 1, 3), 4);
+            assert_ok(vecq_op_set_post(p.y->producer, posts[i], &params, NULL, &err), &err);
+            p.y->is_output = 1;
+            want = calloc(p.y->count, sizeof *want);
+            got = calloc(p.y->count, sizeof *got);
+            lowbit_run(&p, NULL, 0, 0, 1, want);
+            k = p.program.n_ops;
+            assert_ok(vecq_program_round_activations(&p.program, 0, &rounded, &err), &err);
+            check_order(&p.program);
+            assert_int_equal(rounded, from > 0);
+            assert_int_equal(p.program.n_ops, k + (from > 0 && posts[i] != VECQ_POST_RELU));
+            lowbit_run(&p, NULL, 0, 0, 1, got);
+            assert_memory_equal(want, got, p.y->count * sizeof *want);
+            assert_int_equal(round_all(&p.program), 2);
+            check_order(&p.program);
+            assert_int_equal(count_rounders(&p.program), from > 0 ? 1 : 2);
+            assert_int_equal(p.y->producer->kind,
+                             posts[i] == VECQ_POST_RELU ? c->kind : vecq_post_op(posts[i]));
+            lowbit_run(&p, NULL, 0, 0, 1, got);
+            for (k = 0; k < p.y->count; k++)
+                lowbit_close("split", 4, k, (double)got[k], (double)want[k],
+                             0.2 + 0.1 * fabs((double)want[k]));
+            free(want);
+            free(got);
+            lowbit_end(&p);
+        }
+}
+
 /* A matrix that is multiplied from the left by a transposed one has its rows across. */
 static void test_transposed(void **state)
 {
@@ -147,10 +197,8 @@ static void test_transposed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_sharing),
-        cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_transposed),
+        cmocka_unit_test(test_layers),     cmocka_unit_test(test_sharing), cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_transposed), cmocka_unit_test(test_split),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
