@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stands between layers, on images that lie channels last: pooling, and ops that do the same to every
- * element, for which the plain backend's functions run over the memory as it is.
+ * What stands between layers, on images that lie channels last: pooling, sigmoids, and ops that do the same
+ * to every element, for which the plain backend's functions run over the memory as it is.
  */
+#include <string.h>
+
 #include "backend/lowbit/lowbit_private.h"
 #include "backend/ref/ref.h"
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "kernels/gates/gates.h"
 #include "kernels/nhwc/nhwc.h"
 
 /* ---- pooling ---- */
@@ -103,7 +106,6 @@ static int is_flat(vecq_op_kind kind)
     case VECQ_OP_RELU:
     case VECQ_OP_LEAKY_RELU:
     case VECQ_OP_CLIP:
-    case VECQ_OP_SIGMOID:
     case VECQ_OP_TANH:
     case VECQ_OP_ELU:
     case VECQ_OP_HARD_SIGMOID:
@@ -167,6 +169,73 @@ static vecq_status plan_flat(vecq_planner *planner, const vecq_op *op, const vec
                              vecq_free, reads, op->n_inputs, &to, 1, err);
 }
 
+/* ---- Sigmoid and Silu: by vectors (kernels/gates) ---- */
+
+#define GATE_PIECE 1024u /* elements whose sigmoid stays in the first cache */
+#define GATE_GRAIN 16384u
+
+typedef struct gate {
+    size_t count;
+    int is_silu; /* times x */
+    unsigned threads;
+    const float *x;
+    float *y; /* may be x */
+} gate;
+
+static vecq_status gate_range(void *context, size_t begin, size_t end, unsigned thread, vecq_error *err)
+{
+    const vecq_gates_kernels *kernels = vecq_gates_kernels_active();
+    const gate *g = context;
+    float piece[GATE_PIECE];
+    size_t n;
+
+    (void)thread;
+    (void)err;
+    for (; begin < end; begin += n) {
+        n = end - begin < GATE_PIECE ? end - begin : GATE_PIECE;
+        memcpy(piece, g->x + begin, n * sizeof *piece);
+        kernels->sigmoid(piece, n);
+        if (g->is_silu)
+            kernels->multiply(g->x + begin, piece, n, g->y + begin);
+        else
+            memcpy(g->y + begin, piece, n * sizeof *piece);
+    }
+    return VECQ_OK;
+}
+
+static vecq_status gate_run(void *state, const void *const *reads, void *const *writes, const vecq_run *run,
+                            vecq_error *err)
+{
+    gate *g = state;
+
+    (void)run;
+    g->x = reads[0];
+    g->y = writes[0];
+    return vecq_parallel_for(g->count, GATE_GRAIN, g->threads, gate_range, g, err);
+}
+
+static vecq_status plan_gate(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op,
+                             const vecq_lowbit_layout *layout, int *taken, vecq_error *err)
+{
+    vecq_slot from, to;
+    gate *g;
+
+    if (op->outputs[0]->dtype != VECQ_DT_FLOAT)
+        return VECQ_OK;
+    *taken = 1;
+    VECQ_TRY(vecq_planner_input(planner, op->inputs[0], &vecq_backend_lowbit, layout, &from, err));
+    VECQ_TRY(vecq_planner_output_over(planner, op->outputs[0], &vecq_backend_lowbit, layout, layout->n_bytes,
+                                      from, &to, err));
+    g = vecq_calloc(1, sizeof *g);
+    if (g == NULL)
+        return vecq_error_memory(err, sizeof *g);
+    g->count = op->outputs[0]->count;
+    g->is_silu = op->kind == VECQ_OP_SILU;
+    g->threads = e->threads;
+    return vecq_planner_step(planner, op, &vecq_backend_lowbit, "channels last", gate_run, g, vecq_free,
+                             &from, 1, &to, 1, err);
+}
+
 vecq_status vecq_lowbit_plan_image(vecq_lowbit *e, vecq_planner *planner, const vecq_op *op, int *taken,
                                    vecq_error *err)
 {
@@ -178,6 +247,8 @@ vecq_status vecq_lowbit_plan_image(vecq_lowbit *e, vecq_planner *planner, const 
         return VECQ_OK;
     if (op->kind == VECQ_OP_MAX_POOL || op->kind == VECQ_OP_AVERAGE_POOL)
         return plan_pool(e, planner, op, layout, taken, err);
+    if (op->kind == VECQ_OP_SIGMOID || op->kind == VECQ_OP_SILU)
+        return plan_gate(e, planner, op, layout, taken, err);
     if (is_flat(op->kind))
         return plan_flat(planner, op, layout, taken, err);
     return VECQ_OK;

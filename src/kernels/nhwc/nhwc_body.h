@@ -131,15 +131,18 @@ static void nhwc_dequantize(const uint8_t *restrict q, size_t n, float scale, in
 static void nhwc_transpose(const float *restrict x, size_t rows, size_t cols, size_t x_stride,
                            float *restrict y, size_t y_stride)
 {
+    float square[NHWC_SQUARE][NHWC_SQUARE]; /* rows of x far apart share few sets of the first cache */
     size_t i, j, r, c, n, m;
 
     for (i = 0; i < rows; i += n) {
         n = rows - i < NHWC_SQUARE ? rows - i : NHWC_SQUARE;
         for (j = 0; j < cols; j += m) {
             m = cols - j < NHWC_SQUARE ? cols - j : NHWC_SQUARE;
+            for (r = 0; r < n; r++)
+                memcpy(square[r], x + (i + r) * x_stride + j, m * sizeof **square);
             for (c = 0; c < m; c++)
                 for (r = 0; r < n; r++)
-                    y[(j + c) * y_stride + i + r] = x[(i + r) * x_stride + j + c];
+                    y[(j + c) * y_stride + i + r] = square[r][c];
         }
     }
 }

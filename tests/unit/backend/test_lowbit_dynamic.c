@@ -353,6 +353,37 @@ static void test_groups(void **state)
                     }
 }
 
+/* Sigmoid and Silu between layers, channels last. */
+static void test_gates(void **state)
+{
+    static const vecq_op_kind kinds[] = {VECQ_OP_SIGMOID, VECQ_OP_SILU};
+    const vecq_backend *only[] = {&vecq_backend_lowbit};
+    const lowbit_case *c = &lowbit_cases[0];
+    vecq_error err = VECQ_ERROR_INIT;
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < COUNT(kinds); i++) {
+        lowbit_program p;
+        float *want, *got;
+
+        build(c, 4, 1, &p);
+        p.y->is_output = 0;
+        assert_ok(vecq_program_op1(&p.program, kinds[i], "gate", p.y, NULL, 0, &p.y, &err), &err);
+        p.y->is_output = 1;
+        assert_int_equal(count_steps(&p, 0, p.y->producer->info->name, "channels last"), 1);
+        want = calloc(p.y->count, sizeof *want);
+        got = calloc(p.y->count, sizeof *got);
+        lowbit_run(&p, NULL, 0, 0, 1, want);
+        lowbit_run(&p, only, 1, 0, 2, got);
+        for (k = 0; k < p.y->count; k++)
+            lowbit_close("gate", 4, k, (double)got[k], (double)want[k], 1e-6 * (1 + fabs((double)want[k])));
+        free(want);
+        free(got);
+        lowbit_end(&p);
+    }
+}
+
 /* Every layer with a packed weight says why it is done as it is, whoever does it. */
 static void test_reasons(void **state)
 {
@@ -458,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_formula), cmocka_unit_test(test_refused), cmocka_unit_test(test_layers),
         cmocka_unit_test(test_batches), cmocka_unit_test(test_rows),    cmocka_unit_test(test_readers),
         cmocka_unit_test(test_chain),   cmocka_unit_test(test_groups),  cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_gates),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
