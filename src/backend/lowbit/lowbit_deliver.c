@@ -34,10 +34,13 @@ typedef struct deliver {
     size_t n_tables; /* 0: levels and scales */
     float *tables;
     size_t count, n_vectors; /* floats of the layout; the last vector may be short */
-    uint8_t *blocks;
+    const uint8_t *blocks;
+    uint8_t *memory;     /* of the blocks, or */
+    vecq_shared *shared; /* where plans of other shapes find them too */
     deliver_run *runs;
     size_t n_runs, runs_capacity;
     vecq_arena arena;
+    int is_once; /* nothing is needed after the first run */
     unsigned threads;
     float *out; /* during a run */
 } deliver;
@@ -46,7 +49,8 @@ static void deliver_destroy(void *state)
 {
     deliver *d = state;
 
-    vecq_free(d->blocks);
+    vecq_free(d->memory);
+    vecq_shared_release(d->shared);
     vecq_free(d->tables);
     vecq_free(d->runs);
     vecq_arena_clear(&d->arena);
@@ -140,25 +144,58 @@ static vecq_status deliver_run_all(void *state, const void *const *reads, void *
     (void)reads;
     (void)run;
     d->out = writes[0];
-    return vecq_parallel_for(d->n_vectors, GRAIN, d->threads, deliver_range, d, err);
+    VECQ_TRY(vecq_parallel_for(d->n_vectors, GRAIN, d->threads, deliver_range, d, err));
+    if (d->is_once) {
+        vecq_free(d->memory);
+        d->memory = NULL;
+    }
+    return VECQ_OK;
 }
 
 /* ---- planning ---- */
 
+typedef struct deliver_work {
+    const vecq_packed_layout *packed;
+    const float *scales;
+    uint8_t *codes;
+    uint32_t *map, *index; /* index NULL: elements are in the order of the Decode op */
+    uint64_t inverse;      /* of the length of equal slices, times 2^shift; 0: divide */
+    unsigned shift;
+} deliver_work;
+
+/* at / length = at * m >> s with s = 32 + b, 2^b > length, m = ceil(2^s / length): at * (m * length - 2^s) <
+ * 2^s for at < 2^32, and at * m < 2^64 for at < 2^31. */
+static void set_inverse(deliver_work *w)
+{
+    const vecq_packed_layout *p = w->packed;
+    uint64_t length = p->n_slices > 0 ? p->count / p->n_slices : 0;
+
+    w->inverse = 0;
+    if (p->group > 0 || length == 0 || p->count >= (uint64_t)1 << 31)
+        return;
+    for (w->shift = 32; (uint64_t)1 << (w->shift - 32) <= length; w->shift++)
+        continue;
+    if (w->shift < 64)
+        w->inverse = (((uint64_t)1 << w->shift) + length - 1) / length;
+}
+
 /* Codes and scales in the order of the layout; padding has scale 0. */
-static void gather_chunk(const vecq_packed_layout *p, const uint8_t *codes, const float *scales,
-                         const uint32_t *map, const uint32_t *index, size_t n,
+static void gather_chunk(const deliver_work *w, const uint32_t *map, size_t n,
                          uint8_t to_codes[VECQ_UNPACK_VECTOR], float to_scales[VECQ_UNPACK_VECTOR])
 {
     size_t i;
 
     for (i = 0; i < VECQ_UNPACK_VECTOR; i++) {
-        size_t at = i < n && map[i] > 0 ? index[map[i] - 1] : SIZE_MAX;
+        size_t at, slice;
 
-        to_codes[i] = at != SIZE_MAX ? codes[at] : 0;
-        to_scales[i] = at == SIZE_MAX ? 0.0f
-                       : p->is_table  ? (float)(vecq_lowbit_slice(p, at) + 1)
-                                      : scales[vecq_lowbit_slice(p, at)];
+        to_codes[i] = 0;
+        to_scales[i] = 0.0f;
+        if (i >= n || map[i] == 0)
+            continue;
+        at = w->index != NULL ? w->index[map[i] - 1] : map[i] - 1;
+        slice = w->inverse != 0 ? (size_t)(at * w->inverse >> w->shift) : vecq_lowbit_slice(w->packed, at);
+        to_codes[i] = w->codes[at];
+        to_scales[i] = w->packed->is_table ? (float)(slice + 1) : w->scales[slice];
     }
 }
 
@@ -212,16 +249,9 @@ static vecq_status add_vector(deliver *d, deliver_pending *p, size_t vector, con
     return VECQ_OK;
 }
 
-typedef struct deliver_work {
-    uint8_t *codes;
-    uint32_t *map, *index;
-} deliver_work;
-
-static vecq_status fill(deliver *d, const vecq_op *decode, const deliver_work *w, vecq_error *err)
+static vecq_status fill(deliver *d, const deliver_work *w, vecq_error *err)
 {
-    const vecq_packed_layout *p = &((const vecq_decode_params *)decode->params)->layout;
     const vecq_unpack_kernels *kernels = vecq_unpack_kernels_active();
-    const float *scales = vecq_lowbit_scales(decode);
     uint8_t block[VECQ_UNPACK_BLOCK];
     float chunk[VECQ_UNPACK_VECTOR];
     deliver_pending pending = {0};
@@ -231,12 +261,11 @@ static vecq_status fill(deliver *d, const vecq_op *decode, const deliver_work *w
     for (v = 0; v < d->n_vectors; v++) {
         size_t at = v * VECQ_UNPACK_VECTOR, left = d->count - at;
 
-        gather_chunk(p, w->codes, scales, w->map + at, w->index,
-                     left < VECQ_UNPACK_VECTOR ? left : VECQ_UNPACK_VECTOR,
+        gather_chunk(w, w->map + at, left < VECQ_UNPACK_VECTOR ? left : VECQ_UNPACK_VECTOR,
                      block + v % per_block * VECQ_UNPACK_VECTOR, chunk);
         VECQ_TRY(add_vector(d, &pending, v, chunk, err));
         if (v % per_block == per_block - 1 || v + 1 == d->n_vectors)
-            kernels->pack(block, 1, d->bits, d->blocks + v / per_block * (VECQ_UNPACK_BLOCK / 8u) * d->bits);
+            kernels->pack(block, 1, d->bits, d->memory + v / per_block * (VECQ_UNPACK_BLOCK / 8u) * d->bits);
     }
     return end_run(d, &pending, err);
 }
@@ -256,31 +285,54 @@ static vecq_status copy_tables(deliver *d, const vecq_op *decode, vecq_error *er
     return VECQ_OK;
 }
 
-static vecq_status prepare(deliver *d, vecq_planner *planner, const vecq_var *var, const vecq_op *decode,
-                           const vecq_backend *owner, const void *layout, vecq_error *err)
+static vecq_status work_open(deliver_work *w, const deliver *d, vecq_planner *planner, const vecq_var *var,
+                             const vecq_backend *owner, const void *layout, vecq_error *err)
 {
-    deliver_work w = {NULL, NULL, NULL};
-    vecq_status status = VECQ_OK;
+    w->codes = vecq_alloc(var->count, 1);
+    w->map = vecq_alloc(d->count, sizeof *w->map);
+    if (w->codes == NULL || w->map == NULL)
+        return vecq_error_memory(err, d->count * sizeof *w->map);
+    if (!vecq_lowbit_is_in_order(var)) {
+        w->index = vecq_alloc(var->count, sizeof *w->index);
+        if (w->index == NULL)
+            return vecq_error_memory(err, var->count * sizeof *w->index);
+        VECQ_TRY(vecq_lowbit_order(var, w->index, err));
+    }
+    return vecq_planner_layout_map(planner, var, owner, layout, w->map, err);
+}
 
-    VECQ_TRY(copy_tables(d, decode, err));
-    d->blocks = vecq_alloc(vecq_unpack_bytes(d->count, d->bits), 1);
-    w.codes = vecq_alloc(var->count, 1);
-    w.map = vecq_alloc(d->count, sizeof *w.map);
-    w.index = vecq_alloc(var->count, sizeof *w.index);
-    if (d->blocks == NULL || w.codes == NULL || w.map == NULL || w.index == NULL)
-        status = vecq_error_memory(err, d->count * sizeof *w.map);
+static vecq_status prepare(deliver *d, const vecq_lowbit *e, vecq_planner *planner, const vecq_var *var,
+                           const vecq_op *decode, const vecq_backend *owner, const void *layout,
+                           vecq_error *err)
+{
+    const size_t n_bytes = vecq_unpack_bytes(d->count, d->bits);
+    deliver_work w = {.packed = &((const vecq_decode_params *)decode->params)->layout,
+                      .scales = vecq_lowbit_scales(decode)};
+    uint8_t *memory;
+    vecq_status status = copy_tables(d, decode, err);
+
     if (status == VECQ_OK)
-        status = vecq_lowbit_order(var, w.index, err);
-    if (status == VECQ_OK)
-        status = vecq_planner_layout_map(planner, var, owner, layout, w.map, err);
+        status = work_open(&w, d, planner, var, owner, layout, err);
+    d->memory = vecq_alloc(n_bytes, 1);
+    if (status == VECQ_OK && d->memory == NULL)
+        status = vecq_error_memory(err, n_bytes);
     if (status == VECQ_OK) {
+        set_inverse(&w);
         vecq_lowbit_codes(decode, w.codes);
-        status = fill(d, decode, &w, err);
+        status = fill(d, &w, err);
     }
     vecq_free(w.codes);
     vecq_free(w.map);
     vecq_free(w.index);
-    return status;
+    d->blocks = d->memory;
+    d->is_once = e->bank != NULL && !e->prefer_memory;
+    if (status != VECQ_OK || e->bank == NULL || d->is_once)
+        return status;
+    memory = d->memory;
+    d->memory = NULL; /* the bank's, also if it fails */
+    VECQ_TRY(vecq_bank_intern(e->bank, memory, n_bytes, &d->shared, err));
+    d->blocks = d->shared->data;
+    return VECQ_OK;
 }
 
 vecq_status vecq_lowbit_deliver(void *engine, vecq_planner *planner, const vecq_var *var,
@@ -299,7 +351,7 @@ vecq_status vecq_lowbit_deliver(void *engine, vecq_planner *planner, const vecq_
     d->threads = e->threads;
     d->count = layout != NULL ? owner->layout_bytes(layout) / sizeof(float) : var->count;
     d->n_vectors = (d->count + VECQ_UNPACK_VECTOR - 1) / VECQ_UNPACK_VECTOR;
-    status = prepare(d, planner, var, decode, owner, layout, err);
+    status = prepare(d, e, planner, var, decode, owner, layout, err);
     if (status != VECQ_OK) {
         deliver_destroy(d);
         return status;

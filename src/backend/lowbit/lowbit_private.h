@@ -159,6 +159,8 @@ int vecq_lowbit_is_constant(const vecq_op *decode);
  */
 int vecq_lowbit_matrix(const vecq_var *var, int turned, size_t rows, vecq_lowbit_weight *out);
 
+/* Whether the elements of the variable are in the order of the Decode op. */
+int vecq_lowbit_is_in_order(const vecq_var *var);
 /* index[i]: number, in the order of the Decode op, of element i of the variable. count of them. */
 vecq_status vecq_lowbit_order(const vecq_var *var, uint32_t *index, vecq_error *err);
 

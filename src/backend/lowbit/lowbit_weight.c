@@ -52,6 +52,14 @@ int vecq_lowbit_matrix(const vecq_var *var, int turned, size_t rows, vecq_lowbit
     return turns == turned;
 }
 
+int vecq_lowbit_is_in_order(const vecq_var *var)
+{
+    for (; var->producer->kind != VECQ_OP_DECODE; var = var->producer->inputs[0])
+        if (var->producer->kind == VECQ_OP_TRANSPOSE)
+            return 0;
+    return 1;
+}
+
 vecq_status vecq_lowbit_order(const vecq_var *var, uint32_t *index, vecq_error *err)
 {
     const vecq_op *chain[16];

@@ -291,8 +291,8 @@ static dnnl_status_t reorder_now(vecq_onednn *e, const vecq_dnnl_md *from, const
     return status;
 }
 
-/* Numbers up to 2^24 pass through floats unharmed, so the map is made in two passes of 16 bits each: a plain
- * tensor that holds 1 + its index is brought into the layout. */
+/* Numbers up to 2^24 pass through floats unharmed: a plain tensor that holds 1 + its index is brought into
+ * the layout; a larger one in two passes of 16 bits each. */
 static vecq_status layout_map(void *engine, const vecq_var *var, const void *layout, uint32_t *map,
                               vecq_error *err)
 {
@@ -301,17 +301,19 @@ static vecq_status layout_map(void *engine, const vecq_var *var, const void *lay
     size_t n = layout_bytes(layout) / sizeof(float), i;
     float *src = vecq_alloc(var->count, sizeof *src), *dst = vecq_calloc(n, sizeof *dst);
     dnnl_status_t status = src == NULL || dst == NULL ? dnnl_out_of_memory : dnnl_success;
+    const unsigned bits = var->count < (size_t)1 << 24 ? 32 : 16;
+    const uint32_t mask = bits == 32 ? UINT32_MAX : 0xffffu;
     unsigned shift;
 
     if (status == dnnl_success)
         status = layout_pair(e, &from, &to);
     memset(map, 0, n * sizeof *map);
-    for (shift = 0; shift < 32 && status == dnnl_success; shift += 16) {
+    for (shift = 0; shift < 32 && status == dnnl_success; shift += bits) {
         for (i = 0; i < var->count; i++)
-            src[i] = (float)((i + 1) >> shift & 0xffffu);
+            src[i] = (float)(int32_t)((uint32_t)(i + 1) >> shift & mask);
         status = reorder_now(e, from, to, src, dst);
         for (i = 0; i < n; i++)
-            map[i] |= (uint32_t)dst[i] << shift;
+            map[i] |= (uint32_t)(int32_t)dst[i] << shift;
     }
     vecq_free(src);
     vecq_free(dst);
