@@ -20,6 +20,14 @@ typedef enum vecq_qdq_form {
     VECQ_QDQ_BLOCKED /* data [rows, cols], blocks of `group` along axis 1; then Reshape/Transpose */
 } vecq_qdq_form;
 
+/* What a codebook method has found for a weight: code of each element in the order of the matrix
+ * (vecq_layout), below 2^bits, and tables[n_tables][2^bits] of finite values: one, or one for each row. */
+typedef struct vecq_plan_codebook {
+    const uint8_t *codes;
+    const float *tables;
+    size_t n_tables;
+} vecq_plan_codebook;
+
 typedef struct vecq_plan_item {
     vecq_value *value;     /* the tensor */
     vecq_weight_site site; /* with target == value; site.rule NULL: no operator takes it as a weight */
@@ -34,6 +42,7 @@ typedef struct vecq_plan_item {
 
     /* Given by training, n_slices each (graph/slices.h); NULL: all is fitted. Borrowed. */
     const float *lambdas, *steps;
+    const vecq_plan_codebook *codebook; /* not NULL: codes and values are known. Borrowed */
 
     unsigned bits;
     const vecq_method_info *method;

@@ -319,6 +319,80 @@ static vecq_status load_matrix(const vecq_plan_item *item, float **out, vecq_err
     return status;
 }
 
+/* ---- a codebook that is given ---- */
+
+static vecq_status check_codebook(const vecq_plan *plan, const vecq_plan_item *item, vecq_error *err)
+{
+    const vecq_plan_codebook *book = item->codebook;
+    size_t i;
+
+    if (plan->format == VECQ_FORMAT_QDQ)
+        return vecq_error_set(err, VECQ_ERR_UNSUPPORTED,
+                              "a table of values cannot be written as DequantizeLinear: use format packed");
+    if (item->bits > VECQ_PACKED_BITS_MAX || (book->n_tables != 1 && book->n_tables != item->layout.rows))
+        return vecq_error_set(err, VECQ_ERR_USAGE, "%zu tables of %u bits for %zu rows", book->n_tables,
+                              item->bits, item->layout.rows);
+    for (i = 0; i < book->n_tables << item->bits; i++)
+        if (!isfinite(book->tables[i]))
+            return vecq_error_set(err, VECQ_ERR_VALUE, "value %zu of the tables is not finite", i);
+    for (i = 0; i < item->count; i++)
+        if (book->codes[i] >> item->bits != 0)
+            return vecq_error_set(err, VECQ_ERR_USAGE, "code %zu is %u, of %u bits", i, book->codes[i],
+                                  item->bits);
+    return VECQ_OK;
+}
+
+/* The weights are replaced by the values of their codes. */
+static vecq_status replace_by_table(vecq_plan_item *item, float **matrix, vecq_error *err)
+{
+    const vecq_plan_codebook *book = item->codebook;
+    size_t length = item->count / book->n_tables, n = book->n_tables << item->bits, i;
+    float *values = vecq_alloc(item->count, sizeof *values);
+    vecq_status status;
+    double energy;
+
+    if (values == NULL)
+        return vecq_error_memory(err, item->count * sizeof *values);
+    for (i = 0; i < item->count; i++)
+        values[i] = book->tables[(i / length << item->bits) + book->codes[i]];
+    status = vecq_loss_and_energy(*matrix, values, item->count, &item->loss, &energy);
+    item->scale_min = item->scale_max = book->tables[0];
+    for (i = 1; i < n; i++) {
+        item->scale_min = fminf(item->scale_min, book->tables[i]);
+        item->scale_max = fmaxf(item->scale_max, book->tables[i]);
+    }
+    vecq_free(*matrix);
+    *matrix = values;
+    return status;
+}
+
+static vecq_status codebook_item(vecq_plan *plan, vecq_plan_item *item, vecq_spool *spool, vecq_error *err)
+{
+    const vecq_plan_codebook *book = item->codebook;
+    float *matrix = NULL;
+    vecq_status status;
+
+    VECQ_TRY(check_codebook(plan, item, err));
+    item->is_table = 1;
+    item->is_ragged = 0;
+    item->group = 0;
+    item->granularity = book->n_tables == 1 ? VECQ_PER_TENSOR : VECQ_PER_CHANNEL;
+    item->n_slices = book->n_tables;
+    status = load_matrix(item, &matrix, err);
+    if (status == VECQ_OK)
+        status = replace_by_table(item, &matrix, err);
+    if (status == VECQ_OK && plan->format == VECQ_FORMAT_PACKED)
+        status = vecq_spool_append(spool, book->tables, (book->n_tables << item->bits) * sizeof(float),
+                                   &item->scale_at, err);
+    if (status == VECQ_OK && plan->format == VECQ_FORMAT_PACKED)
+        status = spool_fields(item, book->codes, spool, err);
+    if (status == VECQ_OK)
+        status = finish_values(item, &matrix, plan->format == VECQ_FORMAT_FLOAT, spool, err);
+    vecq_free(matrix);
+    item->is_done = status == VECQ_OK;
+    return status;
+}
+
 static vecq_status quantize_item(vecq_plan *plan, vecq_plan_item *item, const vecq_quantize_options *options,
                                  vecq_spool *spool, vecq_error *err)
 {
@@ -377,7 +451,8 @@ vecq_status vecq_quantize_plan(vecq_plan *plan, const vecq_quantize_options *opt
         if (options->progress != NULL &&
             options->progress(options->progress_context, "quantizing", "weights", done, total) != 0)
             return vecq_error_set(err, VECQ_ERR_CANCELLED, "interrupted");
-        status = quantize_item(plan, item, options, spool, err);
+        status = item->codebook != NULL ? codebook_item(plan, item, spool, err)
+                                        : quantize_item(plan, item, options, spool, err);
         if (status != VECQ_OK) {
             vecq_error_prefix(err, "tensor '%s'", item->value->name);
             return status;

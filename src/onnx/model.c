@@ -252,8 +252,8 @@ static vecq_status quantize(vecq_model *model, vecq_plan *plan, const vecq_quant
     return any ? vecq_pack_document(&model->edit, plan, options, bytes) : vecq_edit_finish(&model->edit);
 }
 
-static vecq_status quantize_report(vecq_model *model, const vecq_quantize_options *options, vecq_report **out,
-                                   vecq_error *err)
+static vecq_status quantize_report(vecq_model *model, const vecq_quantize_options *options, vecq_plan_fn give,
+                                   void *context, vecq_report **out, vecq_error *err)
 {
     double start = vecq_clock_seconds();
     vecq_plan plan;
@@ -265,7 +265,9 @@ static vecq_status quantize_report(vecq_model *model, const vecq_quantize_option
         return vecq_error_set(err, VECQ_ERR_USAGE, "the calibration is of another model");
     VECQ_TRY(vecq_plan_make(&model->doc.ir, options, &plan, err));
     model->state = MODEL_BROKEN;
-    status = quantize(model, &plan, options, err);
+    status = give != NULL ? give(context, &plan, err) : VECQ_OK;
+    if (status == VECQ_OK)
+        status = quantize(model, &plan, options, err);
     if (status == VECQ_OK && out != NULL)
         status =
             vecq_report_make(&model->doc, &plan, VECQ_REPORT_RESULT, vecq_clock_seconds() - start, out, err);
@@ -282,7 +284,17 @@ vecq_status vecq_model_quantize(vecq_model *model, const vecq_quantize_options *
 
     if (out != NULL)
         *out = NULL;
-    return model_fail(model, quantize_report(model, options, out, &why), &why, err);
+    return model_fail(model, quantize_report(model, options, NULL, NULL, out, &why), &why, err);
+}
+
+vecq_status vecq_model_quantize_given(vecq_model *model, const vecq_quantize_options *options,
+                                      vecq_plan_fn give, void *context, vecq_report **out, vecq_error *err)
+{
+    vecq_error why = VECQ_ERROR_INIT;
+
+    if (out != NULL)
+        *out = NULL;
+    return model_fail(model, quantize_report(model, options, give, context, out, &why), &why, err);
 }
 
 /* ---- after training ---- */

@@ -14,6 +14,12 @@
 /* The document of a model: valid until the model is closed, changed by what is written into it. */
 vecq_document *vecq_model_document(vecq_model *model);
 
+/* vecq_model_quantize() with a plan that `give` may add to before it is carried out: codebooks of its items,
+ * which must live until the call returns. */
+typedef vecq_status (*vecq_plan_fn)(void *context, vecq_plan *plan, vecq_error *err);
+vecq_status vecq_model_quantize_given(vecq_model *model, const vecq_quantize_options *options,
+                                      vecq_plan_fn give, void *context, vecq_report **out, vecq_error *err);
+
 /*
  * Lets the constants of the main graph have the values of the store (items whose key is a vecq_value):
  * whoever reads them from then on, the plan, reports, the quantize pass and lowering, sees those. The store
