@@ -29,8 +29,9 @@ def read_page():
     return text, scope["decode"]
 
 
-def call_model(bits, arrays, group):
-    nodes = [helper.make_node(f"Dequantize{'Ragged' if group else ''}{bits}", list(arrays), ["w"], domain="ai.vecq")]
+def call_model(bits, arrays, group, function=None):
+    function = function or ("DequantizeRagged" if group else "Dequantize")
+    nodes = [helper.make_node(f"{function}{bits}", list(arrays), ["w"], domain="ai.vecq")]
     graph = helper.make_graph(nodes, "g", [], [], [numpy_helper.from_array(a, n) for n, a in arrays.items()])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13), helper.make_opsetid("ai.vecq", 1)])
 
@@ -61,12 +62,21 @@ def test_random(decode):
             assert got.dtype == np.float32 and got.shape == want.shape and got.tobytes() == want.tobytes(), (bits, shape)
 
 
+def test_tables(decode):
+    rng = np.random.default_rng(4)
+    for bits in range(1, 9):
+        for shape, n_lead in test_functions.TABLES:
+            arrays, want = test_functions.make_tables(rng, bits, shape, n_lead)
+            got = decode(call_model(bits, arrays, None, "LookupRows" if n_lead else "Lookup"))["w"]
+            assert got.dtype == np.float32 and got.shape == want.shape and got.tobytes() == want.tobytes(), (bits, shape)
+
+
 def test_refusals(decode):
     rng = np.random.default_rng(3)
     arrays, _ = test_functions.make_case(rng, 4, (5, 7), 0, None)
     newer, unknown = call_model(4, arrays, None), call_model(4, arrays, None)
     newer.opset_import[1].version = 2
-    unknown.graph.node[0].op_type = "Lookup4"
+    unknown.graph.node[0].op_type = "Lookdown4"
     for model in (newer, unknown):
         try:
             decode(model)
@@ -110,6 +120,7 @@ def restore(model, node, value):
 def main():
     text, decode = read_page()
     tests = [("example", lambda: test_example(text, decode)), ("random", lambda: test_random(decode)),
+             ("tables", lambda: test_tables(decode)),
              ("refusals", lambda: test_refusals(decode))]
     skipped = 0
     if os.access(os.environ.get("VECQ_BIN", ""), os.X_OK) and os.path.isdir(os.path.join(common.DATA, "models")):
