@@ -423,7 +423,7 @@ static void igemm_panel_finish(const igemm_panel_job *pj, size_t i, size_t rows,
     size_t channel = pj->vector * IGEMM_VECTOR, n = pj->n_vectors * IGEMM_VECTOR, row, j;
 
     for (row = 0; igemm_is_twice(&pj->job->weight) && row < rows; row++)
-        for (j = 0; j < IGEMM_CHANNELS; j++)
+        for (j = 0; j < n; j++)
             acc[row * IGEMM_CHANNELS + j] =
                 (int32_t)(2u * (uint32_t)acc[row * IGEMM_CHANNELS + j] + (uint32_t)pj->init[j] +
                           (uint32_t)pj->block->sums[i + row]);

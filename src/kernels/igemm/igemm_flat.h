@@ -6,8 +6,8 @@
 /* Bytes of one zero point to bytes, all channels; four of them are always of one vector. */
 static int igemm_flat_serves(const vecq_igemm_job *job, const igemm_plan *p, const igemm_plain *plain)
 {
-    return p->is_depthwise && plain->serves && !igemm_is_twice(&job->weight) && job->zeros == NULL &&
-           job->shape.c % 4 == 0 && (job->out.q_stride.pixel == 0 || job->out.q_stride.pixel == job->shape.c);
+    return p->is_depthwise && plain->serves && job->zeros == NULL && job->shape.c % 4 == 0 &&
+           (job->out.q_stride.pixel == 0 || job->out.q_stride.pixel == job->shape.c);
 }
 
 /* Bytes [4 g, 4 g + 4) of a phase belong to the channels from c on: registers g % 4, piece g / 4. */
@@ -66,7 +66,7 @@ static void igemm_flat_row(const vecq_igemm_job *job, const igemm_plan *p, const
             chunks.q_step = (ptrdiff_t)c;
             chunks.n = chunks.n_last = c - 64 * k < 64 ? c - 64 * k : 64;
         }
-        igemm_flat_chunks_run(f, table, &chunks, p->taps, job->weight.bits);
+        igemm_flat_chunks_run(f, table, &chunks, job->weight.bits, igemm_is_twice(&job->weight));
     }
 }
 
@@ -76,7 +76,7 @@ static void igemm_flat_run(const vecq_igemm_job *job, const igemm_plan *p, const
     const vecq_igemm_shape *s = &job->shape;
     ptrdiff_t *taps = (ptrdiff_t *)(void *)scratch;
     uint8_t *tables = scratch + igemm_round64(4 * p->quads * sizeof *taps);
-    igemm_flat f = {&job->out, plain, taps, p->quads};
+    igemm_flat f = {&job->out, plain, taps, p->quads, p->taps};
     size_t first, n;
     int is_flat;
     size_t phases = igemm_flat_phases(s, &is_flat);

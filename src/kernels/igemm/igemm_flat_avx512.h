@@ -29,7 +29,7 @@ typedef struct igemm_flat {
     const vecq_igemm_output *out;
     const igemm_plain *plain;
     const ptrdiff_t *taps;
-    size_t quads;
+    size_t quads, n_taps;
 } igemm_flat;
 
 /* Chunks: count of them, x_step and q_step bytes apart, n bytes each, the last one n_last. */
@@ -55,25 +55,40 @@ IGEMM_BODY void igemm_flat_quad(const uint8_t *x, const ptrdiff_t *taps, const u
     v[3] = igemm_high16(ab_high, cd_high);
 }
 
-/* The sums of a chunk; nine taps: `kept` are the weights. */
+/* Ones for the taps that are there. */
+IGEMM_BODY __m512i igemm_flat_ones(size_t n)
+{
+    return igemm_fill(n >= 4 ? 0x01010101 : (int)(0x01010101u >> (32 - 8 * n)));
+}
+
+/* T of a chunk. Nine taps: `kept` are the weights. is_twice: igemm_is_twice(). */
 IGEMM_BODY void igemm_flat_sums(const igemm_flat *f, const igemm_flat_table *t, const uint8_t *x,
-                                const __m512i *kept, const int is_nine, const int is_wide, __m512i acc[4])
+                                const __m512i *kept, const int is_nine, const int is_wide, const int is_twice,
+                                __m512i acc[4])
 {
     const int8_t *w = (const int8_t *)(t + 1);
     const size_t quads = is_nine ? 3 : f->quads;
-    __m512i v[4];
+    __m512i v[4], sums[4];
     size_t quad;
     unsigned j;
 
-    for (j = 0; j < 4; j++)
-        acc[j] = igemm_load(t->init + 16 * j);
+    for (j = 0; j < 4; j++) {
+        sums[j] = igemm_load(t->init + 16 * j);
+        acc[j] = is_twice ? igemm_zero() : sums[j];
+    }
 #pragma GCC unroll 3
     for (quad = 0; quad < quads; quad++) {
+        const __m512i ones = igemm_flat_ones(is_nine ? 4 : f->n_taps - 4 * quad);
+
         igemm_flat_quad(x, f->taps + 4 * quad, is_nine && quad == 2 ? 1 : 4, v);
         for (j = 0; j < 4; j++)
             acc[j] = igemm_dot(acc[j], v[j],
                                is_nine ? kept[4 * quad + j] : igemm_load(w + 64 * (4 * quad + j)), is_wide);
+        for (j = 0; is_twice && j < 4; j++)
+            sums[j] = igemm_dot(sums[j], v[j], ones, 0);
     }
+    for (j = 0; is_twice && j < 4; j++)
+        acc[j] = _mm512_add_epi32(_mm512_add_epi32(acc[j], acc[j]), sums[j]);
 }
 
 IGEMM_BODY __m512 igemm_flat_real(const igemm_flat_table *t, __m512i acc, unsigned j)
@@ -114,7 +129,8 @@ IGEMM_BODY __m512i igemm_flat_bytes(const igemm_flat *f, const igemm_flat_table 
 }
 
 IGEMM_BARE IGEMM_BODY void igemm_flat_body(const igemm_flat *f, const igemm_flat_table *t,
-                                           const igemm_flat_chunks *c, const int is_nine, const int is_wide)
+                                           const igemm_flat_chunks *c, const int is_nine, const int is_wide,
+                                           const int is_twice)
 {
     const uint8_t *x = c->x;
     uint8_t *q = c->q;
@@ -124,20 +140,24 @@ IGEMM_BARE IGEMM_BODY void igemm_flat_body(const igemm_flat *f, const igemm_flat
     for (i = 0; is_nine && i < 12; i++)
         kept[i] = igemm_load((const int8_t *)(t + 1) + 64 * i);
     for (i = 0; i < c->count; i++, x += c->x_step, q += c->q_step) {
-        igemm_flat_sums(f, t, x, kept, is_nine, is_wide, acc);
+        igemm_flat_sums(f, t, x, kept, is_nine, is_wide, is_twice, acc);
         igemm_store_row(q, igemm_flat_bytes(f, t, acc), i + 1 < c->count ? c->n : c->n_last);
     }
 }
 
 static void igemm_flat_chunks_run(const igemm_flat *f, const igemm_flat_table *t, const igemm_flat_chunks *c,
-                                  size_t taps, unsigned bits)
+                                  unsigned bits, int is_twice)
 {
-    if (IGEMM_SPLIT && bits > 6)
-        igemm_flat_body(f, t, c, 0, 1);
-    else if (taps == 9)
-        igemm_flat_body(f, t, c, 1, 0);
+    if (is_twice && f->n_taps == 9)
+        igemm_flat_body(f, t, c, 1, IGEMM_SPLIT, 1);
+    else if (is_twice)
+        igemm_flat_body(f, t, c, 0, IGEMM_SPLIT, 1);
+    else if (IGEMM_SPLIT && bits > 6)
+        igemm_flat_body(f, t, c, 0, 1, 0);
+    else if (f->n_taps == 9)
+        igemm_flat_body(f, t, c, 1, 0, 0);
     else
-        igemm_flat_body(f, t, c, 0, 0);
+        igemm_flat_body(f, t, c, 0, 0, 0);
 }
 
 #endif

@@ -37,6 +37,11 @@ static inline __m512i igemm_broadcast(const uint8_t *p)
     return _mm512_set1_epi32(four);
 }
 
+/* The first n bytes, zeros behind them; the sum of the lanes. */
+#define igemm_load_part(p, n)                                                                                \
+    _mm512_maskz_loadu_epi8(((__mmask64)1 << (n)) - 1u, (const void *)(p)) /* n < 64 */
+#define igemm_total(v) ((uint32_t)_mm512_reduce_add_epi32(v))
+
 static inline void igemm_store_lanes(int32_t *p, const __m512i v[4])
 {
     __m512i ab_low = _mm512_shuffle_i32x4(v[0], v[1], 0x44), ab_high = _mm512_shuffle_i32x4(v[0], v[1], 0xee);

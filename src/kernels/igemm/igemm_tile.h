@@ -240,18 +240,28 @@ static void igemm_tile_run(const igemm_tile *t, size_t rows, size_t n_vectors, u
 static uint32_t igemm_sum_bytes(const uint8_t *x, size_t n)
 {
     igemm_register sums = igemm_zero(), ones = igemm_fill(0x01010101);
-    int32_t lanes[IGEMM_LANES];
     uint32_t sum = 0;
-    size_t i, j;
+    size_t i;
 
     for (i = 0; n - i >= 4 * IGEMM_LANES; i += 4 * IGEMM_LANES)
         sums = igemm_dot(sums, IGEMM_QUAD(igemm_load(x + i)), ones, 0);
-    igemm_store(lanes, sums);
-    for (j = 0; j < IGEMM_LANES; j++)
-        sum += (uint32_t)lanes[j];
-    sum += (uint32_t)(IGEMM_X_OFFSET * i);
-    for (; i < n; i++)
-        sum += x[i];
+#ifdef igemm_load_part
+    if (i < n)
+        sums = igemm_dot(sums, igemm_load_part(x + i, n - i), ones, 0);
+    sum = igemm_total(sums);
+#else
+    {
+        int32_t lanes[IGEMM_LANES];
+        size_t j;
+
+        igemm_store(lanes, sums);
+        for (j = 0; j < IGEMM_LANES; j++)
+            sum += (uint32_t)lanes[j];
+        sum += (uint32_t)(IGEMM_X_OFFSET * i);
+        for (; i < n; i++)
+            sum += x[i];
+    }
+#endif
     return sum;
 }
 
