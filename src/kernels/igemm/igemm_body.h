@@ -169,6 +169,7 @@ typedef struct igemm_block {
     int is_mixed;  /* the zero points are taken into account behind the dot products */
     uint8_t *rest; /* of the scratch */
     igemm_plain plain;
+    int is_twice; /* what igemm_finish_begin() was given is done with the plain results */
 #ifdef IGEMM_HAS_PLAIN
     igemm_plain_registers registers; /* of the panel at work */
 #endif
@@ -267,17 +268,22 @@ IGEMM_BODY igemm_place igemm_place_of(const igemm_block *b, size_t i)
     return at;
 }
 
-/* Before the results of channels [channel, channel + n), at most 64. */
-IGEMM_BODY void igemm_finish_begin(const vecq_igemm_output *o, igemm_block *b, size_t channel, size_t n)
+/* Before the results of channels [channel, channel + n), at most 64. init: the the results are twice the dot
+ * products, this and the sums of the windows; NULL: they are T itself. */
+IGEMM_BODY void igemm_finish_begin(const vecq_igemm_output *o, igemm_block *b, size_t channel, size_t n,
+                                   const int32_t *init)
 {
+    b->is_twice = 0;
 #ifdef IGEMM_HAS_PLAIN
-    if (b->plain.serves)
-        igemm_plain_prepare(o, &b->plain, channel, n, &b->registers);
+    if (b->plain.serves) {
+        b->is_twice = init != NULL && !b->is_mixed;
+        igemm_plain_prepare(o, &b->plain, channel, n, b->is_twice ? init : NULL, &b->registers);
+    }
 #else
     (void)o;
-    (void)b;
     (void)channel;
     (void)n;
+    (void)init;
 #endif
 }
 
@@ -289,7 +295,8 @@ static void igemm_finish_tile(const vecq_igemm_output *o, const igemm_block *b, 
 
 #ifdef IGEMM_HAS_PLAIN
     if (b->plain.serves) {
-        igemm_finish_plain(&b->registers, acc, rows, b->q + i, o->q + channel, n);
+        igemm_finish_plain(&b->registers, acc, rows, b->q + i, b->is_twice ? b->sums + i : NULL,
+                           o->q + channel, n);
         return;
     }
 #endif
@@ -422,7 +429,7 @@ static void igemm_panel_finish(const igemm_panel_job *pj, size_t i, size_t rows,
 {
     size_t channel = pj->vector * IGEMM_VECTOR, n = pj->n_vectors * IGEMM_VECTOR, row, j;
 
-    for (row = 0; igemm_is_twice(&pj->job->weight) && row < rows; row++)
+    for (row = 0; igemm_is_twice(&pj->job->weight) && !pj->block->is_twice && row < rows; row++)
         for (j = 0; j < n; j++)
             acc[row * IGEMM_CHANNELS + j] =
                 (int32_t)(2u * (uint32_t)acc[row * IGEMM_CHANNELS + j] + (uint32_t)pj->init[j] +
@@ -591,7 +598,8 @@ static void igemm_block_run(const vecq_igemm_job *job, const igemm_plan *p, igem
         }
         n = pj.n_vectors * IGEMM_VECTOR;
         n = (pj.vector * IGEMM_VECTOR + n > p->out ? p->out - pj.vector * IGEMM_VECTOR : n);
-        igemm_finish_begin(&job->out, b, pj.group * p->out + pj.vector * IGEMM_VECTOR, n);
+        igemm_finish_begin(&job->out, b, pj.group * p->out + pj.vector * IGEMM_VECTOR, n,
+                           igemm_is_twice(&job->weight) ? pj.init : NULL);
         if (igemm_chunks_serve(p, b->n)) {
             igemm_panel_run_chunks(&pj);
         } else {
@@ -659,7 +667,7 @@ static void igemm_depthwise_panel(const vecq_igemm_job *job, const igemm_plan *p
                           ordered);
     igemm_panel_init(job, p, b->zero, job->weight.sums + channel, n, init);
     n = channel + n > job->shape.c ? job->shape.c - channel : n;
-    igemm_finish_begin(&job->out, b, channel, n);
+    igemm_finish_begin(&job->out, b, channel, n, NULL);
     for (i = 0; i < b->n; i += rows) {
         rows = b->n - i < IGEMM_ROWS_MAX ? b->n - i : IGEMM_ROWS_MAX;
         d.pixel = b->x + i;

@@ -104,11 +104,19 @@ typedef struct igemm_plain_registers {
     __m512 scale[IGEMM_PANEL], bias[IGEMM_PANEL];
     __m512 inverse, divisor, low, high;
     __m512i zero; /* 16 bits each */
+    __m512i init[IGEMM_PANEL];
 } igemm_plain_registers;
 
-IGEMM_BODY __m512 igemm_plain_real(const int32_t *t, __m512 scale, __m512 bias)
+/* sum: NULL, or of the window: the integer is twice t, the sum and what `init` has. */
+IGEMM_BODY __m512 igemm_plain_real(const igemm_plain_registers *p, const int32_t *t, unsigned j,
+                                   const int32_t *sum)
 {
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_loadu_si512((const void *)t)), scale, bias);
+    __m512i integer = _mm512_loadu_si512((const void *)(t + IGEMM_VECTOR * j));
+
+    if (sum != NULL)
+        integer = _mm512_add_epi32(_mm512_add_epi32(integer, integer),
+                                   _mm512_add_epi32(p->init[j], _mm512_set1_epi32(*sum)));
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(integer), p->scale[j], p->bias[j]);
 }
 
 /* The bytes of v vectors in the order of the channels: packing works inside each 128 bits. */
@@ -156,14 +164,14 @@ IGEMM_BODY void igemm_store_row(uint8_t *to, __m512i bytes, size_t n)
 }
 
 /* A pixel with quotients near a half. */
-IGEMM_BODY void igemm_plain_divide(const igemm_plain_registers *p, const int32_t *t, const unsigned v,
-                                   uint8_t *to, size_t n)
+IGEMM_BODY void igemm_plain_divide(const igemm_plain_registers *p, const int32_t *t, const int32_t *sum,
+                                   const unsigned v, uint8_t *to, size_t n)
 {
     __m512i q[IGEMM_PANEL];
     unsigned j;
 
     for (j = 0; j < v; j++) {
-        __m512 r = _mm512_div_ps(igemm_plain_real(t + IGEMM_VECTOR * j, p->scale[j], p->bias[j]), p->divisor);
+        __m512 r = _mm512_div_ps(igemm_plain_real(p, t, j, sum), p->divisor);
 
         q[j] = igemm_round(_mm512_min_ps(p->high, _mm512_max_ps(r, p->low)));
     }
@@ -172,21 +180,22 @@ IGEMM_BODY void igemm_plain_divide(const igemm_plain_registers *p, const int32_t
 
 /* n channels, v vectors of them, of `rows` pixels; t[rows][64]. */
 IGEMM_BODY void igemm_plain_tile(const igemm_plain_registers *from, const int32_t *t, size_t rows,
-                                 const ptrdiff_t *to, const unsigned v, uint8_t *out, size_t n)
+                                 const ptrdiff_t *to, const int32_t *sums, const unsigned v, uint8_t *out,
+                                 size_t n)
 {
     const __m512 limit = _mm512_set1_ps(IGEMM_NEAR_HALF);
     const igemm_plain_registers p = *from;
     size_t row;
 
     for (row = 0; row < rows; row++, t += IGEMM_CHANNELS) {
+        const int32_t *sum = sums != NULL ? sums + row : NULL;
         __m512 rest = _mm512_setzero_ps();
         __m512i q[IGEMM_PANEL];
         unsigned j;
 
 #pragma GCC unroll 4
         for (j = 0; j < v; j++) {
-            __m512 r =
-                _mm512_mul_ps(igemm_plain_real(t + IGEMM_VECTOR * j, p.scale[j], p.bias[j]), p.inverse);
+            __m512 r = _mm512_mul_ps(igemm_plain_real(&p, t, j, sum), p.inverse);
 
             r = _mm512_min_ps(p.high, _mm512_max_ps(r, p.low));
             rest = _mm512_range_ps(rest, _mm512_reduce_ps(r, _MM_FROUND_TO_NEAREST_INT),
@@ -196,12 +205,12 @@ IGEMM_BODY void igemm_plain_tile(const igemm_plain_registers *from, const int32_
         if (_mm512_cmp_ps_mask(rest, limit, _CMP_LT_OQ) == 0xffff)
             igemm_store_row(out + to[row], igemm_plain_bytes(&p, q, v), n);
         else
-            igemm_plain_divide(&p, t, v, out + to[row], n);
+            igemm_plain_divide(&p, t, sum, v, out + to[row], n);
     }
 }
 
 static void igemm_plain_prepare(const vecq_igemm_output *o, const igemm_plain *plain, size_t channel,
-                                size_t n, igemm_plain_registers *p)
+                                size_t n, const int32_t *init, igemm_plain_registers *p)
 {
     size_t j;
 
@@ -214,6 +223,7 @@ static void igemm_plain_prepare(const vecq_igemm_output *o, const igemm_plain *p
         size_t at = IGEMM_VECTOR * j, left = n > at ? n - at : 0;
         __mmask16 mask = (__mmask16)(left < IGEMM_VECTOR ? (1u << left) - 1u : 0xffffu);
 
+        p->init[j] = init != NULL ? _mm512_loadu_si512((const void *)(init + at)) : _mm512_setzero_si512();
         p->scale[j] = _mm512_maskz_loadu_ps(mask, o->scale + (left > 0 ? channel + at : 0));
         p->bias[j] = o->bias != NULL ? _mm512_maskz_loadu_ps(mask, o->bias + (left > 0 ? channel + at : 0))
                                      : _mm512_setzero_ps();
@@ -222,20 +232,24 @@ static void igemm_plain_prepare(const vecq_igemm_output *o, const igemm_plain *p
 
 /* n: at most 64; out: of the first of the channels that *p is prepared for */
 static void igemm_finish_plain(const igemm_plain_registers *p, const int32_t *t, size_t rows,
-                               const ptrdiff_t *to, uint8_t *out, size_t n)
+                               const ptrdiff_t *to, const int32_t *sums, uint8_t *out, size_t n)
 {
+#define IGEMM_PLAIN_TILE(v)                                                                                  \
+    sums != NULL ? igemm_plain_tile(p, t, rows, to, sums, v, out, n)                                         \
+                 : igemm_plain_tile(p, t, rows, to, NULL, v, out, n)
+
     switch ((n + IGEMM_VECTOR - 1) / IGEMM_VECTOR) {
     case 4:
-        igemm_plain_tile(p, t, rows, to, 4, out, n);
+        IGEMM_PLAIN_TILE(4);
         break;
     case 3:
-        igemm_plain_tile(p, t, rows, to, 3, out, n);
+        IGEMM_PLAIN_TILE(3);
         break;
     case 2:
-        igemm_plain_tile(p, t, rows, to, 2, out, n);
+        IGEMM_PLAIN_TILE(2);
         break;
     default:
-        igemm_plain_tile(p, t, rows, to, 1, out, n);
+        IGEMM_PLAIN_TILE(1);
         break;
     }
 }
