@@ -22,7 +22,7 @@ demo) packages=$build tools="cc cmake ninja pkg-config" modules="$libraries" \
 check) packages="$build $check" clang=yes optional="$optional dataset-fashion-mnist" \
     tools="gcc g++ clang clang++ cmake ctest ninja pkg-config python3" modules="$libraries cmocka" ;;
 fuzz) packages="$build clang llvm" clang=yes tools="clang cmake ninja pkg-config" modules="$libraries" ;;
-arm64) packages="$build gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user python3 libcmocka-dev:arm64"
+arm64) packages="$build gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user python3 libcmocka-dev:arm64 libgomp1:arm64"
     for package in libcjson-dev libyaml-dev zlib1g-dev libjpeg-dev libpng-dev; do
         packages="$packages $package:arm64"
     done

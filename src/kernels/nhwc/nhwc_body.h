@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The loops, for each file to compile with its own flags (the compiler makes vectors of them). Everything is
- * static. */
+ * static. Compilers do not turn pieces of arrays around in registers: a file that does defines, before,
+ * NHWC_SQUARE, and NHWC_TURN_FLOATS and NHWC_TURN_BYTES, rows and columns of the pieces of nhwc_turn_floats()
+ * and nhwc_turn_bytes(rows of a square, first column, y, y_stride). */
 #ifndef VECQ_KERNELS_NHWC_BODY_H
 #define VECQ_KERNELS_NHWC_BODY_H
 
@@ -53,14 +55,31 @@ static void nhwc_range(const float *x, size_t n, vecq_nhwc_range *out)
     out->finite = largest < 0x7f800000u;
 }
 
+/* NaN becomes low. Each processor's own maximum and minimum does it: on x86 that of the conditions, on
+ * AArch64 that of fmaxf(). They differ in the sign of a zero, which no byte has. */
+NHWC_BODY float nhwc_clip(float r, float low, float high)
+{
+#if defined(__aarch64__)
+    return fminf(fmaxf(r, low), high);
+#else
+    r = r > low ? r : low;
+    return r > high ? high : r;
+#endif
+}
+
+/* The integer that r + NHWC_MAGIC was rounded to, plus zero, below 2^8: the last bits of the float. */
+NHWC_BODY uint8_t nhwc_last(float rounded, int zero)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &rounded, sizeof bits);
+    return (uint8_t)(bits + (uint32_t)zero);
+}
+
 /* The bounds are integers, so clipping before rounding is the same as after. */
 NHWC_BODY uint8_t nhwc_byte(float x, float scale, float low, float high, int zero)
 {
-    float r = x / scale;
-
-    r = r > low ? r : low;
-    r = (r > high ? high : r) + NHWC_MAGIC;
-    return (uint8_t)((int)(r - NHWC_MAGIC) + zero);
+    return nhwc_last(nhwc_clip(x / scale, low, high) + NHWC_MAGIC, zero);
 }
 
 /* A grid as the loops want it. */
@@ -95,13 +114,10 @@ NHWC_BODY void nhwc_quantize_lanes(const float *restrict x, size_t n, const nhwc
     size_t i;
 
     for (i = 0; i < n; i++) {
-        float r = x[i] * s->inverse, t;
+        float r = nhwc_clip(x[i] * s->inverse, s->low, s->high), rounded = r + NHWC_MAGIC;
 
-        r = r > s->low ? r : s->low;
-        r = r > s->high ? s->high : r;
-        t = (r + NHWC_MAGIC) - NHWC_MAGIC;
-        is_near |= fabsf(r - t) > NHWC_NEAR_HALF;
-        q[i] = (uint8_t)((int)t + s->zero);
+        is_near |= fabsf(r - (rounded - NHWC_MAGIC)) > NHWC_NEAR_HALF;
+        q[i] = nhwc_last(rounded, s->zero);
     }
     for (i = 0; is_near && i < n; i++)
         q[i] = nhwc_byte(x[i], s->scale, s->low, s->high, s->zero);
@@ -126,7 +142,31 @@ static void nhwc_dequantize(const uint8_t *restrict q, size_t n, float scale, in
 
 /* ---- layouts: squares that stay in the first cache, rows of them converted at once ---- */
 
+#ifndef NHWC_SQUARE
 #define NHWC_SQUARE 32u
+#endif
+
+/* y[(j + c) * y_stride + i + r] = square[r][c] for r < n, c < m; with pieces, those first, then the rest. */
+#ifdef NHWC_TURN_FLOATS
+#define NHWC_MOVE(turn, piece, y, y_stride)                                                                  \
+    do {                                                                                                     \
+        const size_t whole_n = n - n % piece, whole_m = m - m % piece;                                       \
+                                                                                                             \
+        for (c = 0; c < whole_m; c += piece)                                                                 \
+            for (r = 0; r < whole_n; r += piece)                                                             \
+                turn(&square[r], c, y + (j + c) * y_stride + i + r, y_stride);                               \
+        for (c = 0; c < m; c++)                                                                              \
+            for (r = c < whole_m ? whole_n : 0; r < n; r++)                                                  \
+                y[(j + c) * y_stride + i + r] = square[r][c];                                                \
+    } while (0)
+#else
+#define NHWC_MOVE(turn, piece, y, y_stride)                                                                  \
+    do {                                                                                                     \
+        for (c = 0; c < m; c++)                                                                              \
+            for (r = 0; r < n; r++)                                                                          \
+                y[(j + c) * y_stride + i + r] = square[r][c];                                                \
+    } while (0)
+#endif
 
 static void nhwc_transpose(const float *restrict x, size_t rows, size_t cols, size_t x_stride,
                            float *restrict y, size_t y_stride)
@@ -140,9 +180,7 @@ static void nhwc_transpose(const float *restrict x, size_t rows, size_t cols, si
             m = cols - j < NHWC_SQUARE ? cols - j : NHWC_SQUARE;
             for (r = 0; r < n; r++)
                 memcpy(square[r], x + (i + r) * x_stride + j, m * sizeof **square);
-            for (c = 0; c < m; c++)
-                for (r = 0; r < n; r++)
-                    y[(j + c) * y_stride + i + r] = square[r][c];
+            NHWC_MOVE(nhwc_turn_floats, NHWC_TURN_FLOATS, y, y_stride);
         }
     }
 }
@@ -185,9 +223,7 @@ static void nhwc_transpose_quantize(const float *restrict x, size_t rows, size_t
             m = cols - j < NHWC_SQUARE ? cols - j : NHWC_SQUARE;
             for (r = 0; r < n; r++)
                 nhwc_quantize(x + (i + r) * x_stride + j, m, grid, square[r]);
-            for (c = 0; c < m; c++)
-                for (r = 0; r < n; r++)
-                    q[(j + c) * q_stride + i + r] = square[r][c];
+            NHWC_MOVE(nhwc_turn_bytes, NHWC_TURN_BYTES, q, q_stride);
         }
     }
 }
@@ -204,9 +240,7 @@ static void nhwc_transpose_dequantize(const uint8_t *restrict q, size_t rows, si
             m = cols - j < NHWC_SQUARE ? cols - j : NHWC_SQUARE;
             for (r = 0; r < n; r++)
                 nhwc_dequantize(q + (i + r) * q_stride + j, m, scale, zero, square[r]);
-            for (c = 0; c < m; c++)
-                for (r = 0; r < n; r++)
-                    y[(j + c) * y_stride + i + r] = square[r][c];
+            NHWC_MOVE(nhwc_turn_floats, NHWC_TURN_FLOATS, y, y_stride);
         }
     }
 }
