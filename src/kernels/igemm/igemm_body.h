@@ -466,11 +466,11 @@ IGEMM_BODY void igemm_walk_on(igemm_walk *w)
 static void igemm_panel_run(const igemm_panel_job *pj)
 {
     int32_t acc[IGEMM_ROWS_MAX * IGEMM_CHANNELS] __attribute__((aligned(64)));
+    igemm_tile tile = igemm_tile_of(pj, 0, acc);
     igemm_walk w;
 
     for (w = igemm_walk_of(pj); w.rows > 0; igemm_walk_on(&w)) {
-        igemm_tile tile = igemm_tile_of(pj, w.at, acc);
-
+        tile.pixel = pj->block->x + w.at;
         igemm_tile_run(&tile, w.rows, pj->n_vectors, pj->job->weight.bits);
         igemm_panel_finish(pj, w.at, w.rows, acc);
     }

@@ -163,19 +163,57 @@ IGEMM_BODY void igemm_store_row(uint8_t *to, __m512i bytes, size_t n)
         _mm_mask_storeu_epi8(to, (__mmask16)((1u << n) - 1u), part);
 }
 
-/* A pixel with quotients near a half. */
-IGEMM_BODY void igemm_plain_divide(const igemm_plain_registers *p, const int32_t *t, const int32_t *sum,
-                                   const unsigned v, uint8_t *to, size_t n)
+/* `pixels` at once, v vectors of each: pixels * v <= 4 of them side by side. */
+typedef struct igemm_plain_pixels {
+    const int32_t *t; /* [pixels][64] */
+    const int32_t *sums;
+    const ptrdiff_t *to;
+    uint8_t *out;
+    size_t n; /* channels */
+} igemm_plain_pixels;
+
+IGEMM_BODY __m512 igemm_plain_y(const igemm_plain_registers *p, const igemm_plain_pixels *x, unsigned j,
+                                const unsigned v)
 {
+    return igemm_plain_real(p, x->t + IGEMM_CHANNELS * (j / v), j % v,
+                            x->sums != NULL ? x->sums + j / v : NULL);
+}
+
+IGEMM_BODY void igemm_plain_store(const igemm_plain_registers *p, const igemm_plain_pixels *x,
+                                  const __m512i q[IGEMM_PANEL], const unsigned v, const unsigned pixels)
+{
+    __m512i bytes = igemm_plain_bytes(p, q, v * pixels);
+    unsigned i;
+
+#pragma GCC unroll 4
+    for (i = 0; i < pixels; i++) {
+        igemm_store_row(x->out + x->to[i], bytes, x->n);
+        if (i + 1 < pixels)
+            bytes = v == 1 ? _mm512_alignr_epi32(bytes, bytes, 4) : _mm512_shuffle_i64x2(bytes, bytes, 0xee);
+    }
+}
+
+IGEMM_BODY void igemm_plain_some(const igemm_plain_registers *p, const igemm_plain_pixels *x,
+                                 const unsigned v, const unsigned pixels)
+{
+    __m512 rest = _mm512_setzero_ps(), r;
     __m512i q[IGEMM_PANEL];
     unsigned j;
 
-    for (j = 0; j < v; j++) {
-        __m512 r = _mm512_div_ps(igemm_plain_real(p, t, j, sum), p->divisor);
-
-        q[j] = igemm_round(_mm512_min_ps(p->high, _mm512_max_ps(r, p->low)));
+#pragma GCC unroll 4
+    for (j = 0; j < v * pixels; j++) {
+        r = _mm512_mul_ps(igemm_plain_y(p, x, j, v), p->inverse);
+        r = _mm512_min_ps(p->high, _mm512_max_ps(r, p->low));
+        rest = _mm512_range_ps(rest, _mm512_reduce_ps(r, _MM_FROUND_TO_NEAREST_INT),
+                               0x0b); /* the larger magnitude */
+        q[j] = igemm_round(r);
     }
-    igemm_store_row(to, igemm_plain_bytes(p, q, v), n);
+    if (_mm512_cmp_ps_mask(rest, _mm512_set1_ps(IGEMM_NEAR_HALF), _CMP_LT_OQ) != 0xffff)
+        for (j = 0; j < v * pixels; j++) {
+            r = _mm512_div_ps(igemm_plain_y(p, x, j, v), p->divisor);
+            q[j] = igemm_round(_mm512_min_ps(p->high, _mm512_max_ps(r, p->low)));
+        }
+    igemm_plain_store(p, x, q, v, pixels);
 }
 
 /* n channels, v vectors of them, of `rows` pixels; t[rows][64]. */
@@ -183,29 +221,22 @@ IGEMM_BODY void igemm_plain_tile(const igemm_plain_registers *from, const int32_
                                  const ptrdiff_t *to, const int32_t *sums, const unsigned v, uint8_t *out,
                                  size_t n)
 {
-    const __m512 limit = _mm512_set1_ps(IGEMM_NEAR_HALF);
+    const unsigned together = v == 1 ? 4 : v == 2 ? 2 : 1;
     const igemm_plain_registers p = *from;
-    size_t row;
+    igemm_plain_pixels x = {.out = out, .n = n};
+    size_t row = 0;
 
-    for (row = 0; row < rows; row++, t += IGEMM_CHANNELS) {
-        const int32_t *sum = sums != NULL ? sums + row : NULL;
-        __m512 rest = _mm512_setzero_ps();
-        __m512i q[IGEMM_PANEL];
-        unsigned j;
-
-#pragma GCC unroll 4
-        for (j = 0; j < v; j++) {
-            __m512 r = _mm512_mul_ps(igemm_plain_real(&p, t, j, sum), p.inverse);
-
-            r = _mm512_min_ps(p.high, _mm512_max_ps(r, p.low));
-            rest = _mm512_range_ps(rest, _mm512_reduce_ps(r, _MM_FROUND_TO_NEAREST_INT),
-                                   0x0b); /* the larger magnitude */
-            q[j] = igemm_round(r);
-        }
-        if (_mm512_cmp_ps_mask(rest, limit, _CMP_LT_OQ) == 0xffff)
-            igemm_store_row(out + to[row], igemm_plain_bytes(&p, q, v), n);
-        else
-            igemm_plain_divide(&p, t, sum, v, out + to[row], n);
+    for (; row + together <= rows; row += together) {
+        x.t = t + IGEMM_CHANNELS * row;
+        x.to = to + row;
+        x.sums = sums != NULL ? sums + row : NULL;
+        igemm_plain_some(&p, &x, v, together);
+    }
+    for (; row < rows; row++) {
+        x.t = t + IGEMM_CHANNELS * row;
+        x.to = to + row;
+        x.sums = sums != NULL ? sums + row : NULL;
+        igemm_plain_some(&p, &x, v, 1);
     }
 }
 

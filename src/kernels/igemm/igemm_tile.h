@@ -226,8 +226,13 @@ static void igemm_tile_run(const igemm_tile *t, size_t rows, size_t n_vectors, u
 {
     size_t together = IGEMM_TOGETHER == 4 ? n_vectors : 1, v;
     igemm_tile_fn run = igemm_tile_choose(together, rows, bits);
-    igemm_tile part = *t;
+    igemm_tile part;
 
+    if (together == n_vectors) {
+        run(t, 64 * n_vectors);
+        return;
+    }
+    part = *t;
     for (v = 0; v < n_vectors; v += together) {
         run(&part, 64 * n_vectors);
         part.w += 64;
