@@ -179,7 +179,7 @@ static void inspect_row(cli_table *table, const vecq_weight_info *w)
         char *how = cli_report_how(w);
 
         cli_table_text(table, how);
-        cli_table_number(table, "%.3g", cli_expected_orientation(w->method, w->lambda_mode, w->bits));
+        cli_table_number(table, "%.3g", cli_report_expected(w));
         free(how);
     }
     cli_table_format(table, "%" PRIu64, w->bytes_before);

@@ -24,9 +24,11 @@ double cli_expected_orientation(const char *method, vecq_lambda_mode mode, unsig
     return vecq_template_solve(bits, &best) == VECQ_OK ? best.orientation : NAN;
 }
 
-static double report_expected(const vecq_weight_info *w)
+double cli_report_expected(const vecq_weight_info *w)
 {
-    return w->state == VECQ_WEIGHT_FLOAT ? NAN : cli_expected_orientation(w->method, w->lambda_mode, w->bits);
+    return w->state == VECQ_WEIGHT_FLOAT || w->is_codebook
+               ? NAN
+               : cli_expected_orientation(w->method, w->lambda_mode, w->bits);
 }
 
 /* ---- JSON ---- */
@@ -60,6 +62,7 @@ static void report_json_quantization(cJSON *weight, const vecq_weight_info *w, c
     cli_json_text(q, "granularity", cli_name_granularity(w->granularity));
     cli_json_integer(q, "group", w->group);
     cli_json_integer(q, "slices", w->slices);
+    cli_json_bool(q, "codebook", w->is_codebook);
     cli_json_integer(q, "rows", w->rows);
     cli_json_integer(q, "cols", w->cols);
     cli_json_text(q, "lambda_mode", cli_name_lambda(w->lambda_mode));
@@ -67,7 +70,7 @@ static void report_json_quantization(cJSON *weight, const vecq_weight_info *w, c
     cli_json_number(q, "scale_min", kind != CLI_REPORT_PLAN ? (double)w->scale_min : NAN);
     cli_json_number(q, "scale_max", kind != CLI_REPORT_PLAN ? (double)w->scale_max : NAN);
     cli_json_number(q, "orientation", fitted ? w->loss.orientation : NAN);
-    cli_json_number(q, "expected_orientation", report_expected(w));
+    cli_json_number(q, "expected_orientation", cli_report_expected(w));
     cli_json_number(q, "angle", fitted ? w->loss.angle : NAN);
     cli_json_number(q, "modulus", fitted ? w->loss.modulus : NAN);
     cli_json_number(q, "sqnr_db", fitted ? w->loss.sqnr_db : NAN);
@@ -151,11 +154,14 @@ void cli_report_json(cJSON *object, const vecq_report *report, cli_report_kind k
 char *cli_report_how(const vecq_weight_info *w)
 {
     const vecq_method_info *method = w->method != NULL ? vecq_method_find(w->method) : NULL;
+    const char *plural = w->bits == 1 ? "" : "s";
     char *slices = w->granularity == VECQ_PER_GROUP ? cli_format("group:%" PRIu64, w->group)
                                                     : cli_strdup(cli_name_granularity(w->granularity));
-    char *how = cli_format("%u bit%s, %s, %s%s%s", w->bits, w->bits == 1 ? "" : "s", w->method, slices,
-                           method != NULL && method->uses_lambda ? ", " : "",
-                           method != NULL && method->uses_lambda ? cli_name_lambda(w->lambda_mode) : "");
+    int has_lambda = method != NULL && method->uses_lambda;
+    char *how = w->is_codebook
+                    ? cli_format("%u bit%s, codebook, %s", w->bits, plural, slices)
+                    : cli_format("%u bit%s, %s, %s%s%s", w->bits, plural, w->method, slices,
+                                 has_lambda ? ", " : "", has_lambda ? cli_name_lambda(w->lambda_mode) : "");
 
     free(slices);
     return how;
@@ -170,7 +176,7 @@ static void report_row(cli_table *table, const vecq_weight_info *w)
     cli_table_format(table, "%u", w->bits);
     cli_table_number(table, "%.4f", w->lambda > 0 ? w->lambda : NAN);
     cli_table_number(table, "%.3g", w->loss.orientation);
-    cli_table_number(table, "%.3g", report_expected(w));
+    cli_table_number(table, "%.3g", cli_report_expected(w));
     cli_table_number(table, "%.2f", w->loss.angle);
     cli_table_number(table, "%.1f", w->loss.sqnr_db);
     cli_table_format(table, "%" PRIu64, w->bytes_before);
@@ -271,8 +277,8 @@ void cli_report_print(FILE *out, const vecq_report *report, const vecq_save_resu
     report_table(out, report);
     for (i = 0; i < report->n_weights; i++)
         if (report->weights[i].state == VECQ_WEIGHT_QUANTIZED &&
-            !isnan(report_expected(&report->weights[i]))) {
-            expected += report_expected(&report->weights[i]) * (double)report->weights[i].elements;
+            !isnan(cli_report_expected(&report->weights[i]))) {
+            expected += cli_report_expected(&report->weights[i]) * (double)report->weights[i].elements;
             elements += (double)report->weights[i].elements;
         }
     if (report->n_quantized > 0)

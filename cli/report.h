@@ -36,5 +36,7 @@ void cli_report_json_activation(cJSON *object, const vecq_activation_info *a);
 double cli_expected_orientation(const char *method, vecq_lambda_mode mode, unsigned bits);
 /* "4 bits, channel, search" of a weight that is or will be quantized. */
 char *cli_report_how(const vecq_weight_info *w);
+/* J_o that Gaussian weights would have; NaN where none is known. */
+double cli_report_expected(const vecq_weight_info *w);
 
 #endif

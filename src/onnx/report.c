@@ -275,6 +275,9 @@ static vecq_status info_packed(report_box *box, vecq_weight_info *info, const ve
     snprintf(key, sizeof key, "%lld", (long long)vecq_weight_group(item->value->producer));
     own = note_entry(box, box->report.method_note, key);
     apply_settings(info, own != NULL ? own : note_entry(box, box->report.method_note, "default"));
+    info->is_codebook = packed != NULL && packed->layout.is_table;
+    if (info->is_codebook)
+        info->granularity = packed->layout.n_slices == 1 ? VECQ_PER_TENSOR : VECQ_PER_CHANNEL;
     return VECQ_OK;
 }
 
@@ -298,6 +301,7 @@ static void info_settings(vecq_weight_info *info, const vecq_plan_item *item, ve
     info->granularity = item->granularity;
     info->group = item->group;
     info->slices = item->n_slices;
+    info->is_codebook = item->is_table;
     info->lambda_mode = item->lambda;
     info->expected_orientation = expected_orientation(item);
     info->bytes_after = vecq_plan_bytes(item, format);
