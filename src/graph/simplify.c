@@ -10,12 +10,12 @@
 /* In this order for each op. The first of them come to an end before the others begin: parts of a gate must
  * not become bias or post of another op. */
 static const vecq_simplify_rule rules[] = {
-    vecq_simplify_identity, vecq_simplify_layout,   vecq_simplify_gate,       vecq_simplify_padding,
-    vecq_simplify_channels, vecq_simplify_residual, vecq_simplify_activation,
+    vecq_simplify_identity, vecq_simplify_layout,   vecq_simplify_gate,     vecq_simplify_norm,
+    vecq_simplify_padding,  vecq_simplify_channels, vecq_simplify_residual, vecq_simplify_activation,
 };
 
 #define N_RULES       (sizeof rules / sizeof *rules)
-#define N_FIRST_RULES 4
+#define N_FIRST_RULES 5
 
 /* ---- looking ---- */
 

@@ -7,6 +7,7 @@
  *   - a sum and an activation after such an op become its post (graph/post.h), and the activation after an
  * Add or a normalization;
  *   - products of gates become one op: x * sigmoid(x) Silu, x * hard sigmoid(x) HardSwish, the forms of Gelu;
+ *   - LayerNormalization written out becomes one op, constant rows after it its scale and bias;
  *   - zeros put around an image go into the padding of the Conv or pooling that reads it;
  *   - ops that change nothing go away: chains of Reshape and Transpose, empty Slice, Pad, Cast, Expand, ...;
  *   - ops nobody reads.

@@ -22,6 +22,7 @@ typedef vecq_status (*vecq_simplify_rule)(vecq_simplifier *s, vecq_op *op, int *
 vecq_status vecq_simplify_identity(vecq_simplifier *s, vecq_op *op, int *done, vecq_error *err);
 vecq_status vecq_simplify_layout(vecq_simplifier *s, vecq_op *op, int *done, vecq_error *err);
 vecq_status vecq_simplify_gate(vecq_simplifier *s, vecq_op *op, int *done, vecq_error *err);
+vecq_status vecq_simplify_norm(vecq_simplifier *s, vecq_op *op, int *done, vecq_error *err);
 vecq_status vecq_simplify_padding(vecq_simplifier *s, vecq_op *op, int *done, vecq_error *err);
 vecq_status vecq_simplify_channels(vecq_simplifier *s, vecq_op *op, int *done, vecq_error *err);
 vecq_status vecq_simplify_residual(vecq_simplifier *s, vecq_op *op, int *done, vecq_error *err);

@@ -291,32 +291,44 @@ static dnnl_status_t reorder_now(vecq_onednn *e, const vecq_dnnl_md *from, const
     return status;
 }
 
+/* Adds the floats of dst (which may lie where map does) as bits from `shift` on. */
+static void map_add(const float *dst, size_t n, unsigned shift, uint32_t *map)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        float x;
+
+        memcpy(&x, &dst[i], sizeof x);
+        map[i] = (shift > 0 ? map[i] : 0) | (uint32_t)(int32_t)x << shift;
+    }
+}
+
 /* Numbers up to 2^24 pass through floats unharmed: a plain tensor that holds 1 + its index is brought into
- * the layout; a larger one in two passes of 16 bits each. */
+ * the layout, by way of the map's memory; a larger one in two passes of 16 bits each. */
 static vecq_status layout_map(void *engine, const vecq_var *var, const void *layout, uint32_t *map,
                               vecq_error *err)
 {
     vecq_onednn *e = engine;
     const vecq_dnnl_md *to = layout, *from = NULL;
+    const int is_small = var->count < (size_t)1 << 24;
     size_t n = layout_bytes(layout) / sizeof(float), i;
-    float *src = vecq_alloc(var->count, sizeof *src), *dst = vecq_calloc(n, sizeof *dst);
+    float *src = vecq_alloc(var->count, sizeof *src), *more = is_small ? NULL : vecq_calloc(n, sizeof *more);
+    float *dst = is_small ? (float *)(void *)map : more;
     dnnl_status_t status = src == NULL || dst == NULL ? dnnl_out_of_memory : dnnl_success;
-    const unsigned bits = var->count < (size_t)1 << 24 ? 32 : 16;
-    const uint32_t mask = bits == 32 ? UINT32_MAX : 0xffffu;
     unsigned shift;
 
     if (status == dnnl_success)
         status = layout_pair(e, &from, &to);
     memset(map, 0, n * sizeof *map);
-    for (shift = 0; shift < 32 && status == dnnl_success; shift += bits) {
+    for (shift = 0; shift < (is_small ? 1 : 32) && status == dnnl_success; shift += 16) {
         for (i = 0; i < var->count; i++)
-            src[i] = (float)(int32_t)((uint32_t)(i + 1) >> shift & mask);
+            src[i] = (float)(int32_t)((uint32_t)(i + 1) >> shift & (is_small ? UINT32_MAX : 0xffffu));
         status = reorder_now(e, from, to, src, dst);
-        for (i = 0; i < n; i++)
-            map[i] |= (uint32_t)(int32_t)dst[i] << shift;
+        map_add(dst, n, shift, map);
     }
     vecq_free(src);
-    vecq_free(dst);
+    vecq_free(more);
     return vecq_onednn_check(status, "layout", NULL, err);
 }
 

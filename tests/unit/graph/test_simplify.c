@@ -661,6 +661,56 @@ static void test_gates(void **state)
     check(build_gate, 10, "Sigmoid Mul");
 }
 
+/* ---- LayerNorm written out ---- */
+
+static vecq_var *mean(net *t, vecq_var *x, unsigned first)
+{
+    vecq_reduce_params params = {.keep_dims = 1};
+    unsigned a;
+
+    for (a = first; a < x->rank; a++)
+        params.axes[a] = 1;
+    return made(t, VECQ_OP_REDUCE_MEAN, &x, 1, &params, sizeof params);
+}
+
+static void build_layer_norm(net *t)
+{
+    const int64_t dims[3] = {2, 3, 5}, row[2] = {3, 5}, column[2] = {3, 1};
+    unsigned axis = t->variant == 1 ? 1 : 2;
+    vecq_var *x = input(t, 3, dims), *d, *v, *y;
+
+    d = op2(t, VECQ_OP_SUB, x, mean(t, x, t->variant == 4 ? 1 : axis));
+    v = t->variant == 2 ? op2(t, VECQ_OP_MUL, d, d)
+                        : op2(t, VECQ_OP_POW, d, number(t, t->variant == 5 ? 4 : 2));
+    v = mean(t, v, axis);
+    if (t->variant == 6) /* it has another reader */
+        output(t, v);
+    v = op1(t, VECQ_OP_SQRT, op2(t, VECQ_OP_ADD, v, number(t, 1e-3)));
+    y = op2(t, VECQ_OP_DIV, t->variant == 7 ? x : d, v);
+    if (t->variant == 1)
+        y = op2(t, VECQ_OP_MUL, constant(t, 2, row, 0.5, 1.5), y);
+    else if (t->variant == 3) /* not the same for each row */
+        y = op2(t, VECQ_OP_MUL, y, constant(t, 2, column, 0.5, 1.5));
+    else
+        y = op2(t, VECQ_OP_MUL, y, vector(t, 5, 0.5, 1.5));
+    if (t->variant != 2)
+        y = op2(t, VECQ_OP_ADD, y, vector(t, t->variant == 3 ? 1 : 5, -1, 1));
+    output(t, y);
+}
+
+static void test_layer_norm(void **state)
+{
+    (void)state;
+    check(build_layer_norm, 0, "LayerNorm");
+    check(build_layer_norm, 1, "LayerNorm Add");
+    check(build_layer_norm, 2, "LayerNorm");
+    check(build_layer_norm, 3, "LayerNorm Mul Add");
+    check(build_layer_norm, 4, "ReduceMean Sub Pow ReduceMean Add Sqrt Div Mul Add");
+    check(build_layer_norm, 5, "ReduceMean Sub Pow ReduceMean Add Sqrt Div Mul Add");
+    check(build_layer_norm, 6, "ReduceMean Sub Pow ReduceMean Add Sqrt Div Mul Add");
+    check(build_layer_norm, 7, "ReduceMean Sub Pow ReduceMean Add Sqrt Div Mul Add");
+}
+
 /* ---- padding ---- */
 
 static void build_padding(net *t)
@@ -917,11 +967,12 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_packed),   cmocka_unit_test(test_norm),
-        cmocka_unit_test(test_channels), cmocka_unit_test(test_activation),
-        cmocka_unit_test(test_residual), cmocka_unit_test(test_gates),
-        cmocka_unit_test(test_padding),  cmocka_unit_test(test_identity),
-        cmocka_unit_test(test_block),    cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_packed),        cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_channels),      cmocka_unit_test(test_activation),
+        cmocka_unit_test(test_residual),      cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_layer_norm),    cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_identity),      cmocka_unit_test(test_block),
+        cmocka_unit_test(test_out_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
