@@ -125,6 +125,7 @@ static const vecq_plan_copy *copy_find(const vecq_planner *p, const vecq_var *va
 vecq_status vecq_planner_input(vecq_planner *p, const vecq_var *var, const vecq_backend *owner,
                                const void *layout, vecq_slot *out, vecq_error *err)
 {
+    const vecq_layout_sum *sum = NULL;
     const vecq_plan_copy *copy;
     vecq_plan_var *pv = NULL;
     vecq_slot from;
@@ -140,7 +141,9 @@ vecq_status vecq_planner_input(vecq_planner *p, const vecq_var *var, const vecq_
         *out = copy->slot;
         return VECQ_OK;
     }
-    if (owner == NULL || (pv->slot == VECQ_NO_SLOT && owner->layout_is_order(layout)))
+    if (pv->slot == VECQ_NO_SLOT && !vecq_planner_is_prologue(p, var))
+        VECQ_TRY(vecq_planner_layout_sum(p, var, owner, layout, &sum, err));
+    if (owner == NULL || (pv->slot == VECQ_NO_SLOT && (owner->layout_is_order(layout) || sum != NULL)))
         return copy_make(p, var, pv->slot, pv->layout, pv->owner, owner, layout, out, err);
     if ((pv->owner == owner && pv->slot != VECQ_NO_SLOT) || pv->owner == NULL)
         return copy_make(p, var, pv->slot, pv->layout, owner, owner, layout, out, err);
@@ -210,6 +213,15 @@ vecq_status vecq_planner_layout_map(vecq_planner *p, const vecq_var *var, const 
         return VECQ_OK;
     }
     return owner->layout_map(engine_of(p, owner), var, layout, map, err);
+}
+
+vecq_status vecq_planner_layout_sum(vecq_planner *p, const vecq_var *var, const vecq_backend *owner,
+                                    const void *layout, const vecq_layout_sum **sum, vecq_error *err)
+{
+    *sum = NULL;
+    if (layout == NULL || owner->layout_sum == NULL || owner->layout_is_order(layout))
+        return VECQ_OK;
+    return owner->layout_sum(engine_of(p, owner), var, layout, sum, err);
 }
 
 vecq_status vecq_planner_scratch(vecq_planner *p, size_t n_bytes, vecq_slot *out, vecq_error *err)

@@ -17,6 +17,21 @@ typedef size_t vecq_slot;
 typedef vecq_status (*vecq_step_fn)(void *state, const void *const *reads, void *const *writes,
                                     const vecq_run *run, vecq_error *err);
 
+/*
+ * A layout whose floats are sums over the groups of `taps` elements that follow each other in a tensor: chunk
+ * c of VECQ_LAYOUT_CHUNK floats has, for i below that, the sum over t of coefficients[row[c]][t] times
+ * element t of group number group[base[c] * VECQ_LAYOUT_CHUNK + i]. Each group is there once.
+ */
+#define VECQ_LAYOUT_CHUNK 16u
+#define VECQ_LAYOUT_ROWS  64u
+
+typedef struct vecq_layout_sum {
+    size_t taps, n_groups, n_rows, n_chunks;
+    float *coefficients; /* [n_rows][taps] */
+    uint8_t *row;
+    uint32_t *base, *group;
+} vecq_layout_sum;
+
 struct vecq_backend {
     const char *name;
     /* One engine for each plan of a program. options->threads is resolved (> 0). */
@@ -39,6 +54,9 @@ struct vecq_backend {
     int (*layout_is_order)(const void *layout);
     vecq_status (*layout_map)(void *engine, const vecq_var *var, const void *layout, uint32_t *map,
                               vecq_error *err);
+    /* For a layout that is none: the sums that it holds, the engine's, or NULL. May be NULL. */
+    vecq_status (*layout_sum)(void *engine, const vecq_var *var, const void *layout,
+                              const vecq_layout_sum **sum, vecq_error *err);
     /* For a backend with lazy values: adds the step that makes `var` in slot `to`, in a layout of `owner`
      * (NULL, NULL: plain). */
     vecq_status (*deliver)(void *engine, vecq_planner *planner, const vecq_var *var, const void *from_layout,
@@ -81,6 +99,9 @@ void vecq_planner_each_run(vecq_planner *planner, const vecq_op *op);
 /* layout_map() of the owner of a layout. */
 vecq_status vecq_planner_layout_map(vecq_planner *planner, const vecq_var *var, const vecq_backend *owner,
                                     const void *layout, uint32_t *map, vecq_error *err);
+/* layout_sum() of the owner of a layout; NULL: it holds no sums, or nobody knows. */
+vecq_status vecq_planner_layout_sum(vecq_planner *planner, const vecq_var *var, const vecq_backend *owner,
+                                    const void *layout, const vecq_layout_sum **sum, vecq_error *err);
 /* Memory for one step, or kept between steps. */
 vecq_status vecq_planner_scratch(vecq_planner *planner, size_t n_bytes, vecq_slot *out, vecq_error *err);
 /* A layout (or other object) to be freed with the plan by the backend's layout_free. */

@@ -21,7 +21,8 @@ uint64_t vecq_op_macs(const vecq_op *op)
         return x->count * per_row(w);
     case VECQ_OP_GEMM:
     case VECQ_OP_MATMUL:
-        return op->outputs[0]->count * (uint64_t)x->dims[product->trans_a ? x->rank - 2 : x->rank - 1];
+        return op->outputs[0]->count *
+               (uint64_t)x->dims[product != NULL && product->trans_a ? x->rank - 2 : x->rank - 1];
     case VECQ_OP_LSTM:
     case VECQ_OP_GRU: /* x [T, B, I]: every step multiplies by all of w and r */
         return op->n_inputs > 2 && op->inputs[2] != NULL

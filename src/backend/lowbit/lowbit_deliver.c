@@ -285,8 +285,15 @@ static vecq_status copy_tables(deliver *d, const vecq_op *decode, vecq_error *er
     return VECQ_OK;
 }
 
+/* What is delivered: in a layout, plain, or in the order in which sums are made of it. */
+typedef struct deliver_form {
+    const vecq_backend *owner;
+    const void *layout;
+    const vecq_layout_sum *sum;
+} deliver_form;
+
 static vecq_status work_open(deliver_work *w, const deliver *d, vecq_planner *planner, const vecq_var *var,
-                             const vecq_backend *owner, const void *layout, vecq_error *err)
+                             const deliver_form *form, vecq_error *err)
 {
     w->codes = vecq_alloc(var->count, 1);
     w->map = vecq_alloc(d->count, sizeof *w->map);
@@ -298,12 +305,14 @@ static vecq_status work_open(deliver_work *w, const deliver *d, vecq_planner *pl
             return vecq_error_memory(err, var->count * sizeof *w->index);
         VECQ_TRY(vecq_lowbit_order(var, w->index, err));
     }
-    return vecq_planner_layout_map(planner, var, owner, layout, w->map, err);
+    if (form->sum == NULL)
+        return vecq_planner_layout_map(planner, var, form->owner, form->layout, w->map, err);
+    vecq_lowbit_sum_map(form->sum, w->map);
+    return VECQ_OK;
 }
 
 static vecq_status prepare(deliver *d, const vecq_lowbit *e, vecq_planner *planner, const vecq_var *var,
-                           const vecq_op *decode, const vecq_backend *owner, const void *layout,
-                           vecq_error *err)
+                           const vecq_op *decode, const deliver_form *form, vecq_error *err)
 {
     const size_t n_bytes = vecq_unpack_bytes(d->count, d->bits);
     deliver_work w = {.packed = &((const vecq_decode_params *)decode->params)->layout,
@@ -312,7 +321,7 @@ static vecq_status prepare(deliver *d, const vecq_lowbit *e, vecq_planner *plann
     vecq_status status = copy_tables(d, decode, err);
 
     if (status == VECQ_OK)
-        status = work_open(&w, d, planner, var, owner, layout, err);
+        status = work_open(&w, d, planner, var, form, err);
     d->memory = vecq_alloc(n_bytes, 1);
     if (status == VECQ_OK && d->memory == NULL)
         status = vecq_error_memory(err, n_bytes);
@@ -341,22 +350,29 @@ vecq_status vecq_lowbit_deliver(void *engine, vecq_planner *planner, const vecq_
 {
     const vecq_lowbit *e = engine;
     const vecq_op *decode = ((const vecq_lowbit_layout *)from_layout)->decode;
-    deliver *d = vecq_calloc(1, sizeof *d);
+    deliver_form form = {.owner = owner, .layout = layout};
+    vecq_slot target = to;
     vecq_status status;
     char detail[32];
+    deliver *d;
 
+    VECQ_TRY(vecq_planner_layout_sum(planner, var, owner, layout, &form.sum, err));
+    if (form.sum != NULL)
+        VECQ_TRY(vecq_planner_scratch(planner, var->count * sizeof(float), &target, err));
+    d = vecq_calloc(1, sizeof *d);
     if (d == NULL)
         return vecq_error_memory(err, sizeof *d);
     d->bits = ((const vecq_decode_params *)decode->params)->layout.bits;
     d->threads = e->threads;
-    d->count = layout != NULL ? owner->layout_bytes(layout) / sizeof(float) : var->count;
+    d->count = layout != NULL && form.sum == NULL ? owner->layout_bytes(layout) / sizeof(float) : var->count;
     d->n_vectors = (d->count + VECQ_UNPACK_VECTOR - 1) / VECQ_UNPACK_VECTOR;
-    status = prepare(d, e, planner, var, decode, owner, layout, err);
+    status = prepare(d, e, planner, var, decode, &form, err);
     if (status != VECQ_OK) {
         deliver_destroy(d);
         return status;
     }
     snprintf(detail, sizeof detail, "%u bits to float", d->bits);
-    return vecq_planner_step(planner, decode, &vecq_backend_lowbit, detail, deliver_run_all, d,
-                             deliver_destroy, NULL, 0, &to, 1, err);
+    VECQ_TRY(vecq_planner_step(planner, decode, &vecq_backend_lowbit, detail, deliver_run_all, d,
+                               deliver_destroy, NULL, 0, &target, 1, err));
+    return form.sum == NULL ? VECQ_OK : vecq_lowbit_sum_step(e, planner, decode, form.sum, target, to, err);
 }

@@ -159,6 +159,12 @@ int vecq_lowbit_is_constant(const vecq_op *decode);
  */
 int vecq_lowbit_matrix(const vecq_var *var, int turned, size_t rows, vecq_lowbit_weight *out);
 
+/* Of a layout of sums: which element (plus 1) each float is that the step reads, [taps][n_groups]; and the
+ * step. */
+void vecq_lowbit_sum_map(const vecq_layout_sum *sum, uint32_t *map);
+vecq_status vecq_lowbit_sum_step(const vecq_lowbit *e, vecq_planner *planner, const vecq_op *decode,
+                                 const vecq_layout_sum *sum, vecq_slot from, vecq_slot to, vecq_error *err);
+
 /* Whether the elements of the variable are in the order of the Decode op. */
 int vecq_lowbit_is_in_order(const vecq_var *var);
 /* index[i]: number, in the order of the Decode op, of element i of the variable. count of them. */

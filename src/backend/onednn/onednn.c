@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "graph/work.h"
 
 static const vecq_onednn_plan_fn plan_functions[VECQ_OP_COUNT] = {
     [VECQ_OP_CONV] = vecq_onednn_plan_conv,
@@ -98,6 +99,7 @@ static void engine_close(void *engine)
 
     if (e == NULL)
         return;
+    vecq_onednn_sums_clear(e);
     vecq_dnnl_pool_clear(&e->pool);
     vecq_free(e->memos);
     if (e->attr != NULL)
@@ -176,11 +178,33 @@ vecq_onednn_memo *vecq_onednn_memo_of(vecq_onednn *e, const vecq_op *op)
     return &e->memos[op->index];
 }
 
+/* Operations and floats of a step below which waking a second thread costs more than it brings; what is
+ * trained is left alone. */
+#define WORTH_MACS   3000000u
+#define WORTH_FLOATS 131072u
+
+static unsigned threads_for(const vecq_onednn *e, const vecq_planner *planner, uint64_t macs, size_t floats)
+{
+    return vecq_planner_is_training(planner) || macs >= WORTH_MACS || floats >= WORTH_FLOATS ? e->threads : 1;
+}
+
+static size_t floats_of(const vecq_op *op)
+{
+    size_t i, n = 0;
+
+    for (i = 0; i < op->n_inputs; i++)
+        n += op->inputs[i] != NULL ? op->inputs[i]->count : 0;
+    for (i = 0; i < op->n_outputs; i++)
+        n += op->outputs[i]->count;
+    return n;
+}
+
 static vecq_status engine_plan(void *engine, vecq_planner *planner, const vecq_op *op, int *taken,
                                vecq_error *err)
 {
     vecq_onednn *e = engine;
     vecq_onednn_plan_fn plan = plan_functions[op->kind];
+    const unsigned all = e->threads;
     vecq_status status;
     unsigned before;
 
@@ -188,9 +212,11 @@ static vecq_status engine_plan(void *engine, vecq_planner *planner, const vecq_o
     if (plan == NULL || !is_single(op))
         return VECQ_OK;
     VECQ_TRY(program_begin(e, op->program, err));
+    e->threads = threads_for(e, planner, vecq_op_macs(op), floats_of(op));
     before = vecq_threads_limit(e->threads);
     status = plan(e, planner, op, taken, err);
     vecq_threads_limit(before);
+    e->threads = all;
     return status;
 }
 
@@ -232,6 +258,7 @@ static vecq_status layout_convert(void *engine, vecq_planner *planner, const vec
 {
     vecq_onednn *e = engine;
     const vecq_dnnl_md *a = from_layout, *b = to_layout;
+    const unsigned all = e->threads;
     dnnl_primitive_desc_t pd = NULL;
     unsigned before;
     vecq_status status;
@@ -242,6 +269,7 @@ static vecq_status layout_convert(void *engine, vecq_planner *planner, const vec
         VECQ_TRY(layout_convert(engine, planner, var, from, a, middle, NULL, err));
         return layout_convert(engine, planner, var, middle, NULL, to, b, err);
     }
+    e->threads = threads_for(e, planner, 0, 2 * var->count);
     before = vecq_threads_limit(e->threads);
     status = vecq_onednn_check(layout_pair(e, &a, &b), "layout", NULL, err);
     if (status == VECQ_OK)
@@ -257,12 +285,12 @@ static vecq_status layout_convert(void *engine, vecq_planner *planner, const vec
     if (pd != NULL)
         dnnl_primitive_desc_destroy(pd);
     vecq_threads_limit(before);
+    e->threads = all;
     return status;
 }
 
-/* A reorder, done now. */
-static dnnl_status_t reorder_now(vecq_onednn *e, const vecq_dnnl_md *from, const vecq_dnnl_md *to,
-                                 const float *src, float *dst)
+dnnl_status_t vecq_onednn_reorder_now(vecq_onednn *e, const vecq_dnnl_md *from, const vecq_dnnl_md *to,
+                                      const float *src, float *dst)
 {
     dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, NULL}, {DNNL_ARG_TO, NULL}};
     vecq_dnnl_maker maker = {e->make.engine, NULL};
@@ -324,7 +352,7 @@ static vecq_status layout_map(void *engine, const vecq_var *var, const void *lay
     for (shift = 0; shift < (is_small ? 1 : 32) && status == dnnl_success; shift += 16) {
         for (i = 0; i < var->count; i++)
             src[i] = (float)(int32_t)((uint32_t)(i + 1) >> shift & (is_small ? UINT32_MAX : 0xffffu));
-        status = reorder_now(e, from, to, src, dst);
+        status = vecq_onednn_reorder_now(e, from, to, src, dst);
         map_add(dst, n, shift, map);
     }
     vecq_free(src);
@@ -341,4 +369,5 @@ const vecq_backend vecq_backend_onednn = {.name = "onednn",
                                           .convert = layout_convert,
                                           .layout_bytes = layout_bytes,
                                           .layout_is_order = layout_is_order,
-                                          .layout_map = layout_map};
+                                          .layout_map = layout_map,
+                                          .layout_sum = vecq_onednn_layout_sum};

@@ -19,6 +19,10 @@
 #include "base/status.h"
 #include "base/threads.h"
 
+/* Packed weights transformed in each run: elements at most, and pixels of the result at least. */
+#define WINOGRAD_WEIGHTS (9u * 64u * 64u)
+#define WINOGRAD_PIXELS  784u
+
 typedef struct conv_md {
     const vecq_dnnl_md *large, *w, *b, *small;
     vecq_dnnl_window win;
@@ -149,6 +153,19 @@ static int is_for_winograd(const vecq_conv_params *p, const vecq_var *w)
     return p->spatial == 2 && p->group == 1 && w->dims[0] >= 32 && w->dims[1] >= 32;
 }
 
+/* With prefer_memory the transformed weights, two to four times as large, are not kept. Those that are
+ * decoded in every run may be transformed too, where the image is large enough to pay for it. */
+static int is_for_winograd_now(const vecq_onednn *e, const vecq_planner *planner, const vecq_op *op)
+{
+    const vecq_var *w = op->inputs[1], *y = op->outputs[0];
+
+    if (op->kind != VECQ_OP_CONV || vecq_planner_is_training(planner) || !is_for_winograd(op->params, w))
+        return 0;
+    return !e->prefer_memory ||
+           (!vecq_planner_is_prologue(planner, w) && w->count <= WINOGRAD_WEIGHTS &&
+            w->dims[0] % VECQ_LAYOUT_CHUNK == 0 && y->count / (size_t)y->dims[1] >= WINOGRAD_PIXELS);
+}
+
 /* large, w, b -> small */
 static vecq_status plan_small(vecq_onednn *e, vecq_planner *planner, const vecq_op *op, const vecq_var *large,
                               const vecq_var *w, const vecq_var *b, const vecq_var *small, int *taken,
@@ -164,7 +181,7 @@ static vecq_status plan_small(vecq_onednn *e, vecq_planner *planner, const vecq_
         return VECQ_OK;
     VECQ_TRY(conv_describe(e, op->params, large, w, b, small, &md, err));
     md.is_training = vecq_planner_is_training(planner);
-    md.tries_winograd = !md.is_training && !e->prefer_memory && is_for_winograd(op->params, w);
+    md.tries_winograd = is_for_winograd_now(e, planner, op);
     return vecq_onednn_finish_post(e, planner, op, conv_forward, &md, args, 4, taken, err);
 }
 

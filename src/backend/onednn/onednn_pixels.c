@@ -30,6 +30,7 @@ typedef struct pixels_step {
     const vecq_image_kernels *kernels;
     pixels_axis y, x;
     float fill;
+    unsigned threads; /* for which there is scratch memory */
 } pixels_step;
 
 static void step_free(void *state)
@@ -195,8 +196,9 @@ static vecq_status pixels_run(void *state, const void *const *reads, void *const
     const pixels_step *s = state;
     pixels_call c = {.s = s, .x = reads[0], .y = writes[0], .rows = writes[1]};
 
+    (void)run;
     return vecq_parallel_for(s->view.outer * s->y.n_out, GRAIN / (s->x.n_out * s->view.inner + 1) + 1,
-                             run->threads, rows_range, &c, err);
+                             s->threads, rows_range, &c, err);
 }
 
 /* ---- planning ---- */
@@ -259,6 +261,7 @@ static vecq_status pixels_slots(vecq_onednn *e, vecq_planner *planner, const vec
     VECQ_TRY(vecq_onednn_image_input(planner, x, from, read, err));
     VECQ_TRY(vecq_planner_output(planner, y, &vecq_backend_onednn, vecq_onednn_layout(to),
                                  vecq_dnnl_md_bytes(to), &writes[0], err));
+    s->threads = e->threads;
     return vecq_planner_scratch(planner, e->threads * s->x.n_in * s->view.inner * sizeof(float), &writes[1],
                                 err);
 }

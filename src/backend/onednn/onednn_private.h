@@ -15,15 +15,18 @@
 
 #define VECQ_ONEDNN_ARGS 24u
 
+typedef struct vecq_onednn_sum vecq_onednn_sum;
+
 typedef struct vecq_onednn {
     vecq_dnnl_maker make; /* engine, and the attribute "scratchpad by the user" */
     dnnl_primitive_attr_t attr;
     dnnl_stream_t stream;
     vecq_dnnl_pool pool;
-    unsigned threads;
+    unsigned threads; /* of the steps being planned */
     int prefer_memory; /* no layouts of weights that are larger than the weights */
     const vecq_program *program;
     struct vecq_onednn_memo *memos; /* by op->index */
+    vecq_onednn_sum *sums;          /* layouts that were looked at */
 } vecq_onednn;
 
 /* What the plan of an op leaves for the plan of its gradient. */
@@ -40,6 +43,16 @@ vecq_onednn_memo *vecq_onednn_memo_of(vecq_onednn *e, const vecq_op *op);
 
 typedef vecq_status (*vecq_onednn_plan_fn)(vecq_onednn *e, vecq_planner *planner, const vecq_op *op,
                                            int *taken, vecq_error *err);
+
+/* ---- layouts ---- */
+
+/* A reorder, done now. */
+dnnl_status_t vecq_onednn_reorder_now(vecq_onednn *e, const vecq_dnnl_md *from, const vecq_dnnl_md *to,
+                                      const float *src, float *dst);
+/* layout_sum() of the backend (onednn_winograd.c). */
+vecq_status vecq_onednn_layout_sum(void *engine, const vecq_var *var, const void *layout,
+                                   const vecq_layout_sum **out, vecq_error *err);
+void vecq_onednn_sums_clear(vecq_onednn *e);
 
 /* ---- for planning ---- */
 
