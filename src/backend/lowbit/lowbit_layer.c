@@ -244,20 +244,34 @@ static void set_bytes(layer *l, const vecq_lowbit_layout *b)
     l->q_start = vecq_lowbit_strides(b, &l->job.out.q_stride.row, &l->job.out.q_stride.image);
 }
 
+/* About what a layer costs, in products: what follows a sum takes as long as so many of them. */
+#define FINISH_COST 128u
+#define SMALL_LAYER (1u << 20) /* a thread more would take as long to come and go */
+
+static int is_small(const vecq_igemm_shape *s)
+{
+    return (double)vecq_igemm_pixels(s) * (double)s->oc *
+               ((double)(s->kh * s->kw * (s->c / s->groups)) + FINISH_COST) <
+           SMALL_LAYER;
+}
+
 /* Pieces of the work: pixels where there are many; weights that stay packed are decoded once by whoever works
- * on them, so their panels are divided. */
+ * on them, so their panels are divided. Depthwise layers take all channels at once: whole rows. */
 static void divide(const vecq_lowbit *e, layer *l)
 {
-    size_t threads = e->threads > 1 ? e->threads : 1;
+    const vecq_igemm_shape *s = &l->job.shape;
+    size_t threads = e->threads > 1 && !is_small(s) ? e->threads : 1;
 
-    l->threads = e->threads;
-    l->pixels = vecq_igemm_pixels(&l->job.shape);
-    l->panels = vecq_igemm_panels(&l->job.shape);
+    l->threads = (unsigned)threads;
+    l->pixels = vecq_igemm_pixels(s);
+    l->panels = vecq_igemm_panels(s);
     l->pixel_step = l->pixels;
     l->panel_step = l->panels;
     if (threads == 1)
         return;
-    if (l->pixels >= threads * PIXELS_LEAST && !(l->job.weight.is_packed && l->panels >= 2 * threads))
+    if (s->groups > 1 && s->groups == s->c && s->groups == s->oc)
+        l->pixel_step = (s->n * s->oh + 2 * threads - 1) / (2 * threads) * s->ow;
+    else if (l->pixels >= threads * PIXELS_LEAST && !(l->job.weight.is_packed && l->panels >= 2 * threads))
         l->pixel_step = (l->pixels / (2 * threads) + 15) / 16 * 16;
     else
         l->panel_step = 1;

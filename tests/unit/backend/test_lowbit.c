@@ -280,6 +280,46 @@ static void test_all_bytes(void **state)
     lowbit_end(&p);
 }
 
+/* Layers that are worth several threads, to bytes: cut by pixels, by panels, by rows. */
+static void test_large(void **state)
+{
+    static const lowbit_case cases[] = {
+        {"large depthwise",
+         VECQ_OP_CONV,
+         36,
+         9,
+         4,
+         4,
+         {1, 36, 23, 40},
+         {36, 1, 3, 3},
+         0,
+         LOWBIT_CONV(36, 1, 1)},
+        {"large conv", VECQ_OP_CONV, 40, 288, 4, 4, {1, 32, 21, 19}, {40, 32, 3, 3}, 0, LOWBIT_CONV(1, 1, 1)},
+        {"large gemm", VECQ_OP_GEMM, 512, 600, 2, 2, {5, 600}, {512, 600}, 0, .matmul = {0, 1}}};
+    static const unsigned widths[] = {4, 8, LOWBIT_WHOLE};
+    const vecq_pool_params pool = {.spatial = 2, .kernel = {1, 2}, .stride = {1, 1}, .dilation = {1, 1}};
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < COUNT(cases); i++)
+        for (k = 0; k < COUNT(widths); k++) {
+            const lowbit_case *c = &cases[i];
+            lowbit_program p;
+            vecq_var *x;
+
+            lowbit_begin(c, &p);
+            x = lowbit_pair(&p.program, p.x, VECQ_DT_UINT8, 0.03125f, 99);
+            x = lowbit_layer(&p.program, c, x, lowbit_weight(&p.program, c, widths[k], c->rows, 11), 12);
+            p.y = lowbit_pair(&p.program, x, VECQ_DT_INT8, 0.5f, 3);
+            if (c->kind == VECQ_OP_CONV) /* somebody who wants bytes */
+                p.y = lowbit_pair(&p.program, unary(&p, VECQ_OP_MAX_POOL, p.y, &pool, sizeof pool),
+                                  VECQ_DT_INT8, 0.5f, 3);
+            p.y->is_output = 1;
+            check_exact(c->name, &p);
+            lowbit_end(&p);
+        }
+}
+
 /* Global pooling, then a product: the shape between them moves nothing. */
 static void test_head(void **state)
 {
@@ -391,9 +431,10 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),         cmocka_unit_test(test_tables),    cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_chain),         cmocka_unit_test(test_all_bytes), cmocka_unit_test(test_head),
-        cmocka_unit_test(test_other_readers), cmocka_unit_test(test_products),  cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_cases),  cmocka_unit_test(test_tables),        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_chain),  cmocka_unit_test(test_all_bytes),     cmocka_unit_test(test_head),
+        cmocka_unit_test(test_large),  cmocka_unit_test(test_other_readers), cmocka_unit_test(test_products),
+        cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
