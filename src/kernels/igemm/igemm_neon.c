@@ -23,6 +23,7 @@ IGEMM_BODY int32x4_t igemm_dot(int32x4_t acc, int32x4_t x, int32x4_t w, int is_w
     return igemm_add_pairs(acc, vpaddq_s16(low, high));
 }
 
+#include "kernels/igemm/igemm_float_neon.h"
 #include "kernels/igemm/igemm_tile.h"
 
 #include "kernels/igemm/igemm_body.h"

@@ -31,6 +31,7 @@ IGEMM_BODY int32x4_t igemm_dot_lane(int32x4_t acc, int32x4_t x, int32x4_t w, uns
     return acc;
 }
 
+#include "kernels/igemm/igemm_float_neon.h"
 #include "kernels/igemm/igemm_tile.h"
 
 #include "kernels/igemm/igemm_body.h"
