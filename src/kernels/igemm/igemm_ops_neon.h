@@ -17,8 +17,9 @@
 
 typedef int32x4_t igemm_register;
 
-#define igemm_load(p)     vld1q_s32((const int32_t *)(const void *)(p))
-#define igemm_store(p, v) vst1q_s32((int32_t *)(void *)(p), v)
+/* As bytes, which are aligned anywhere. */
+#define igemm_load(p)     vreinterpretq_s32_u8(vld1q_u8((const uint8_t *)(const void *)(p)))
+#define igemm_store(p, v) vst1q_u8((uint8_t *)(void *)(p), vreinterpretq_u8_s32(v))
 #define igemm_zero()      vdupq_n_s32(0)
 #define igemm_fill(x)     vdupq_n_s32(x)
 #define IGEMM_QUAD(v)     veorq_s32(v, vdupq_n_s32((int32_t)0x80808080))
