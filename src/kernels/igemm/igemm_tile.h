@@ -96,8 +96,13 @@ IGEMM_BARE IGEMM_BODY void igemm_tile_body(const igemm_tile *t, const unsigned r
                 x[i] = run + t->pixel[i];
             k = 0;
 #ifdef IGEMM_HAS_LANES
-            for (; k + 4 * IGEMM_LANES <= t->run; k += 4 * IGEMM_LANES, from += IGEMM_LANES * step)
+            for (; k + 4 * IGEMM_LANES <= t->run; k += 4 * IGEMM_LANES, from += IGEMM_LANES * step) {
+                for (j = 0; t->ahead_step > 0 && j < 4 * IGEMM_LANES; j++) {
+                    __builtin_prefetch((const void *)(ahead + 64 * (j % 4)), 0, 2);
+                    ahead += j % 4 == 3 ? t->ahead_step : 0;
+                }
                 igemm_tile_lanes(rows, n, x, k, from, step, acc);
+            }
 #endif
             for (; k < t->run; k += 4, from += step) {
                 if (t->ahead_step > 0) {
