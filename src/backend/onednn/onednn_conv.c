@@ -19,7 +19,7 @@
 #include "base/status.h"
 #include "base/threads.h"
 
-/* Packed weights transformed in each run: elements at most, and pixels of the result at least. */
+/* Packed weights transformed in each run: so many elements at most for each so many pixels of the result. */
 #define WINOGRAD_WEIGHTS (9u * 64u * 64u)
 #define WINOGRAD_PIXELS  784u
 
@@ -162,8 +162,8 @@ static int is_for_winograd_now(const vecq_onednn *e, const vecq_planner *planner
     if (op->kind != VECQ_OP_CONV || vecq_planner_is_training(planner) || !is_for_winograd(op->params, w))
         return 0;
     return !e->prefer_memory ||
-           (!vecq_planner_is_prologue(planner, w) && w->count <= WINOGRAD_WEIGHTS &&
-            w->dims[0] % VECQ_LAYOUT_CHUNK == 0 && y->count / (size_t)y->dims[1] >= WINOGRAD_PIXELS);
+           (!vecq_planner_is_prologue(planner, w) && w->dims[0] % VECQ_LAYOUT_CHUNK == 0 &&
+            w->count <= y->count / (size_t)y->dims[1] / WINOGRAD_PIXELS * WINOGRAD_WEIGHTS);
 }
 
 /* large, w, b -> small */
