@@ -179,9 +179,19 @@ static int has_fields(const vecq_lowbit_memo *memo)
            (p->group == 0 || p->cols == memo->weight.cols);
 }
 
+#define PRODUCT_ROWS        4u
+#define PRODUCT_ROWS_MEMORY 6u /* a decode costs about as much as so many rows */
+#define PRODUCT_WEIGHTS     (256u << 10)
+#define TABLE_BITS          5u /* a larger table of values takes several permutations */
+
+static int is_few(const vecq_lowbit *e, const vecq_lowbit_memo *memo)
+{
+    return memo->shape.w <= (e->prefer_memory ? PRODUCT_ROWS_MEMORY : PRODUCT_ROWS);
+}
+
 /* What keeps a Conv, Gemm or MatMul with a packed weight from being done on bytes; NULL: nothing. Finds out
  * shape and weight. */
-static const char *why_floats(const vecq_op *op, vecq_lowbit_memo *memo)
+static const char *why_floats(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo *memo)
 {
     const vecq_op *x = op->inputs[0]->producer;
     int is_conv = op->kind == VECQ_OP_CONV;
@@ -200,7 +210,7 @@ static const char *why_floats(const vecq_op *op, vecq_lowbit_memo *memo)
     if (is_grouped(memo) && (is_conv || !has_fields(memo)))
         return is_conv ? "scales by group" : "scales by group, rows folded";
     if (is_grouped(memo))
-        return NULL;
+        return is_few(e, memo) ? NULL : "scales by group, many rows";
     if (memo->weight.layout->is_whole && !is_read_once(op->inputs[1]))
         return "others read the weight too";
     return vecq_igemm_fits(&memo->shape, memo->weight.layout->bits) ? NULL : "sums that 32 bits do not hold";
@@ -210,14 +220,9 @@ static const char *why_floats(const vecq_op *op, vecq_lowbit_memo *memo)
  * Whether a matrix product of few rows is done on the fields as they lie in the file. Such a product is
  * limited by how fast weights are read, and they are smallest there; small weights lie in the cache whatever
  * their form. Every row of x costs a pass over the codes, so with more of them decoded weights win: bytes
- * for bytes, floats unless those had to be made in every run. Products of bytes with scales by group are done
- * there whatever the number of rows.
+ * for bytes, floats unless those had to be made in every run. For bytes and scales by group it is the only
+ * way, and taken for small weights too.
  */
-#define PRODUCT_ROWS        4u
-#define PRODUCT_ROWS_MEMORY 6u /* a decode costs about as much as so many rows */
-#define PRODUCT_WEIGHTS     (256u << 10)
-#define TABLE_BITS          5u /* a larger table of values takes several permutations */
-
 static int is_product(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_memo *memo)
 {
     if (op->kind == VECQ_OP_CONV || op->inputs[0]->dtype != VECQ_DT_FLOAT ||
@@ -237,7 +242,7 @@ static const char *why_no_product(const vecq_lowbit *e, const vecq_lowbit_memo *
 {
     if (memo->weight.layout == NULL || !has_fields(memo))
         return "activations are float, rows are not as in the file";
-    if (memo->shape.w > (e->prefer_memory ? PRODUCT_ROWS_MEMORY : PRODUCT_ROWS))
+    if (!is_few(e, memo))
         return "activations are float, many rows";
     return "activations are float, few weights";
 }
@@ -248,7 +253,7 @@ static void choose_layer(const vecq_lowbit *e, const vecq_op *op, vecq_lowbit_me
         vecq_packed_source(op->inputs[1]) == NULL ||
         !vecq_lowbit_is_constant(vecq_packed_source(op->inputs[1])))
         return;
-    memo->why = why_floats(op, memo);
+    memo->why = why_floats(e, op, memo);
     memo->is_layer = memo->why == NULL;
     memo->is_product = is_product(e, op, memo);
     if (memo->is_layer && !memo->is_product && !post_fits(op)) {
