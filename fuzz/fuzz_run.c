@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Complete models, loaded and run: arbitrary bytes become a session, inputs get ones in the shapes that the
- * model declares (1 to 3 for what it leaves open, taken from the bytes), and a run is made, by the plain C
- * backend and by the best one. Every failure must have a message of one line. Models whose inputs or plans
- * are large are left alone: time is for errors, not for work.
+ * model declares (1 to 3 for what it leaves open, taken from the bytes), and runs are made, by the plain C
+ * backend, by the best one, and by that with activations rounded to 8 bits. Every failure must have a message
+ * of one line. Models whose inputs or plans are large are left alone: time is for errors, not for work.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     vecq_set_allocator(&allocator);
     for (i = 0; i < n; i++)
         choice += data[i];
-    for (pass = 0; pass < 2; pass++) {
+    for (pass = 0; pass < 3; pass++) {
         vecq_error err = VECQ_ERROR_INIT;
         vecq_session_options options;
         vecq_session *session;
@@ -134,6 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         vecq_session_options_default(&options);
         options.threads = 1;
         options.prefer = (vecq_prefer)(choice / 3 % 2);
+        options.act_bits = pass == 2 ? 8 : 0;
         if (pass == 0) {
             options.backends = ref;
             options.n_backends = 1;
