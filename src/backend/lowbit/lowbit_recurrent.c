@@ -327,20 +327,28 @@ static float dot_time(const vecq_lowbit_weight *weight, size_t times, size_t bat
     return (float)times * (float)weight->rows * ((float)padded / rate + (float)groups);
 }
 
-/* The float backend's LSTM: one product with W, one with R in each step; with few x no faster than weights
- * are read. There is no GRU but ref's. */
+/*
+ * The float backend's LSTM: one product with W, one with R in each step; with few x no faster than weights
+ * are read from where they stay between steps. One or two sequences are taken one by one there. There is no
+ * GRU but ref's.
+ */
 #define FLOAT_RATE     115.0f /* products per nanosecond */
 #define FLOAT_RATE_REF 3.0f
-#define FLOAT_STEP     300.0f
-#define CACHE_BYTES    0.7e6f /* more comes from further away */
-#define CACHE_RATE     85.0f  /* bytes per nanosecond */
-#define MEMORY_RATE    52.0f
-#define DECODE_TIME    0.5f /* of a weight, in every run when memory is preferred */
+#define FLOAT_STEP     50.0f
+#define FLOAT_ALONE    2u
+#define DECODE_TIME    1.5f /* of a weight, in every run when memory is preferred: values, and their order */
+#define DECODE_STEPS   3000.0f /* and of the steps that do it */
+
+/* Bytes per nanosecond, of floats. */
+static float read_rate(float bytes)
+{
+    return bytes < 0.6e6f ? 160.0f : bytes < 2e6f ? 98.0f : 75.0f;
+}
 
 /* Products of n weights with `times` x. */
 static float float_product(float n, size_t times)
 {
-    float bytes = n * (float)sizeof(float), read = bytes / (bytes > CACHE_BYTES ? MEMORY_RATE : CACHE_RATE);
+    float bytes = n * (float)sizeof(float), read = bytes / read_rate(bytes);
     float multiply = n * (float)times / FLOAT_RATE;
 
     return multiply > read ? multiply : read;
@@ -349,12 +357,12 @@ static float float_product(float n, size_t times)
 static float float_time(const vecq_lowbit *e, const shape *s, int is_gru)
 {
     float w = (float)s->rows * (float)s->input, r = (float)s->rows * (float)s->hidden;
-    float decode = e->prefer_memory ? DECODE_TIME * (w + r) : 0;
+    float decode = e->prefer_memory ? DECODE_STEPS + DECODE_TIME * (w + r) : 0;
+    float step = s->batch <= FLOAT_ALONE ? (float)s->batch * float_product(r, 1) : float_product(r, s->batch);
 
     if (is_gru)
         return decode + (w + r) * (float)(s->steps * s->batch) / FLOAT_RATE_REF;
-    return decode + float_product(w, s->steps * s->batch) +
-           (float)s->steps * (FLOAT_STEP + float_product(r, s->batch));
+    return decode + float_product(w, s->steps * s->batch) + (float)s->steps * (FLOAT_STEP + step);
 }
 
 #define MARGIN 0.9f /* an estimate that is not better than this decides nothing */
