@@ -119,12 +119,12 @@ fi
 
 if [ "$mode" = full ]; then
     export VECQ_TEST_FULL=1
-    tests release full-onnx -R '^onnx/test_(structures|functions)'
+    tests release full-onnx -R '^onnx/test_(structures|functions|eval)'
     unset VECQ_TEST_FULL
     if build tsan; then
         tests tsan tsan -R '^unit/'
     fi
-    for level in ref avx2 avx512; do
+    for level in ref avx2 avxvnni avx512; do
         export VECQ_CPU_MASK=$level
         tests release "mask-$level" -R '^(unit|cli)/'
         unset VECQ_CPU_MASK
