@@ -197,6 +197,8 @@ class Run:
         of_file = self.result.get("file_accuracy")  # "NaN" where no file was written
         self.accuracy = 100 * (self.result["test_accuracy"] if isinstance(of_file, (str, type(None))) else of_file)
         self.seconds = seconds_of(records)
+        # not from the result, which knows nothing of what was before a resume
+        self.start = next((100 * r["accuracy"] for r in records if r["event"] == "evaluation" and r["step"] == 0), None)
 
     def curve(self):
         return [(r["epoch"], 100 * r["accuracy"]) for r in self.records
@@ -281,8 +283,7 @@ def row_of(root, series, runs, means):
         text += " (%.2f to %.2f)" % (min(accuracies), max(accuracies))
     if len(have) < total:
         text += ", %d of %d runs" % (len(have), total)
-    start = have[0].result["start_accuracy"]
-    start = "" if isinstance(start, str) else "%.2f" % (100 * start)
+    start = "" if have[0].start is None else "%.2f" % have[0].start
     # Compared as printed, and when all runs are there.
     reached = "" if number is None or len(have) < total else "yes" if round(mean(accuracies), 2) >= round(number, 2) else "**no**"
     seeds = ", ".join("%d" % run.result["seed"] for run in have)
