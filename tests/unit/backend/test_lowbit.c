@@ -290,12 +290,12 @@ static void test_large(void **state)
          9,
          4,
          4,
-         {1, 36, 23, 40},
+         {1, 36, 46, 40},
          {36, 1, 3, 3},
          0,
          LOWBIT_CONV(36, 1, 1)},
-        {"large conv", VECQ_OP_CONV, 40, 288, 4, 4, {1, 32, 21, 19}, {40, 32, 3, 3}, 0, LOWBIT_CONV(1, 1, 1)},
-        {"large gemm", VECQ_OP_GEMM, 512, 600, 2, 2, {5, 600}, {512, 600}, 0, .matmul = {0, 1}}};
+        {"large conv", VECQ_OP_CONV, 40, 288, 4, 4, {1, 32, 31, 19}, {40, 32, 3, 3}, 0, LOWBIT_CONV(1, 1, 1)},
+        {"large gemm", VECQ_OP_GEMM, 1024, 1500, 2, 2, {5, 1500}, {1024, 1500}, 0, .matmul = {0, 1}}};
     static const unsigned widths[] = {4, 8, LOWBIT_WHOLE};
     const vecq_pool_params pool = {.spatial = 2, .kernel = {1, 2}, .stride = {1, 1}, .dilation = {1, 1}};
     size_t i, k;
