@@ -181,7 +181,7 @@ vecq_onednn_memo *vecq_onednn_memo_of(vecq_onednn *e, const vecq_op *op)
 /* Operations and floats of a step below which waking a second thread costs more than it brings; what is
  * trained is left alone. */
 #define WORTH_MACS   3000000u
-#define WORTH_FLOATS 131072u
+#define WORTH_FLOATS 524288u
 
 static unsigned threads_for(const vecq_onednn *e, const vecq_planner *planner, uint64_t macs, size_t floats)
 {
