@@ -5,6 +5,7 @@
 #define UNPACK_BYTES        64
 #define UNPACK_LOOKUP       unpack_lookup_avx512
 #define UNPACK_STRIP_LOOKUP unpack_strip_lookup_avx512
+#define UNPACK_STRIP_FLOATS unpack_strip_floats_avx512
 #include "kernels/unpack/unpack_body.h"
 
 typedef struct unpack_tables {
@@ -28,6 +29,28 @@ static inline __m512 unpack_look(const unpack_tables *t, const uint8_t *u)
     __m512i index = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)u));
 
     return _mm512_permutex2var_ps(t->small, index, t->large);
+}
+
+/* Short rows of one field: bytes go straight to lanes, sixteen codes at a time. */
+static void unpack_strip_floats_avx512(const vecq_unpack_strip *strip, unsigned bits, size_t n, float scale,
+                                       float *out)
+{
+    const __m512 offset = _mm512_set1_ps((float)(1u << (bits - 1)) - 0.5f), scales = _mm512_set1_ps(scale);
+    const __m512i low = _mm512_set1_epi32((int)((1u << bits) - 1u));
+    const __m128i at = _mm_cvtsi32_si128((int)strip->at[0]);
+    size_t i;
+
+    if ((bits & (bits - 1)) != 0 || n > VECQ_UNPACK_BLOCK) {
+        unpack_strip_floats(strip, bits, n, scale, out);
+        return;
+    }
+    for (i = 0; i < n; i += 16) {
+        const __mmask16 mask = (__mmask16)(n - i < 16 ? (1u << (n - i)) - 1u : 0xffffu);
+        __m512i u = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, strip->field[0] + i));
+        __m512 x = _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srl_epi32(u, at), low));
+
+        _mm512_mask_storeu_ps(out + i, mask, _mm512_mul_ps(scales, _mm512_sub_ps(x, offset)));
+    }
 }
 
 static void unpack_strip_lookup_avx512(const vecq_unpack_strip *strip, unsigned bits, size_t n,

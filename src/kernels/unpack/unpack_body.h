@@ -323,6 +323,7 @@ static void unpack_strip_lookup(const vecq_unpack_strip *strip, unsigned bits, s
 #ifndef UNPACK_LOOKUP /* a file may have better ones */
 #define UNPACK_LOOKUP       unpack_lookup
 #define UNPACK_STRIP_LOOKUP unpack_strip_lookup
+#define UNPACK_STRIP_FLOATS unpack_strip_floats
 #endif
 
 #define UNPACK_TABLE(isa)                                                                                    \
@@ -330,6 +331,6 @@ static void unpack_strip_lookup(const vecq_unpack_strip *strip, unsigned bits, s
     const vecq_unpack_kernels vecq_unpack_kernels_##isa = {                                                  \
         #isa,          unpack_pack,         unpack_codes,                                                    \
         unpack_levels, unpack_floats,       unpack_floats_cycle,                                             \
-        UNPACK_LOOKUP, unpack_strip_floats, UNPACK_STRIP_LOOKUP};
+        UNPACK_LOOKUP, UNPACK_STRIP_FLOATS, UNPACK_STRIP_LOOKUP};
 
 #endif
