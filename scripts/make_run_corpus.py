@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seed corpora of fuzz_run and fuzz_npy (needs onnx, numpy and the command):
+"""Writes the seed corpora of fuzz_run and fuzz_npy (needs onnx, numpy, the command, and dump_codebook of the tests):
 make_run_corpus.py build/release/vecq [fuzz/corpus]
 
   run/<name>.onnx           a small model that runs
   run/<name>_<k>bit.onnx    the same, packed
+  run/<name>_<k>book.onnx   the same, with a codebook for each tensor; _<k>books: for each row
+  run/qdq.onnx              int8 weights and activations of QDQ files
   npy/                      arrays of NumPy, and archives
 """
 import io
@@ -17,7 +19,8 @@ import onnx
 from onnx import TensorProto as T
 from onnx import helper as h
 
-VECQ = sys.argv[1]
+VECQ = pathlib.Path(sys.argv[1])
+DUMP = VECQ.parent / "tests" / "onnx" / "dump_codebook"
 OUT = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else "fuzz/corpus")
 RNG = np.random.default_rng(1)
 
@@ -30,7 +33,7 @@ def ints(name, *values):
     return onnx.numpy_helper.from_array(np.array(values, np.int64), name)
 
 
-def save(name, nodes, tensors, x=(1, 3, 6, 6), dtype=T.FLOAT, bits=()):
+def save(name, nodes, tensors, x=(1, 3, 6, 6), dtype=T.FLOAT, bits=(), books=()):
     graph = h.make_graph(nodes, "g", [h.make_tensor_value_info("x", dtype, x)],
                          [h.make_tensor_value_info("y", T.FLOAT, None)], tensors)
     model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8, producer_name="corpus")
@@ -40,12 +43,35 @@ def save(name, nodes, tensors, x=(1, 3, 6, 6), dtype=T.FLOAT, bits=()):
     for k in bits:
         packed = OUT / "run" / ("%s_%dbit.onnx" % (name, k))
         subprocess.run([VECQ, "quantize", path, "-b", str(k), "-o", packed, "-q"], check=True, stdout=subprocess.DEVNULL)
+    for k, kind in books:
+        target = OUT / "run" / ("%s_%dbook%s.onnx" % (name, k, "s" if kind == "rows" else ""))
+        subprocess.run([DUMP, path, target, str(k), kind], check=True, stdout=subprocess.DEVNULL)
+
+
+def qdq():
+    """Conv, Add and MaxPool between quantizers, as other tools write them."""
+    def scale(name, *values):
+        return onnx.numpy_helper.from_array(np.array(values if len(values) > 1 else values[0], np.float32), name)
+
+    zero = onnx.numpy_helper.from_array(np.array(7, np.uint8), "z")
+    w = onnx.numpy_helper.from_array(RNG.integers(-127, 128, (3, 3, 3, 3), dtype=np.int8), "w")
+    zeros = onnx.numpy_helper.from_array(np.zeros(3, np.int8), "zw")
+
+    def pair(x, y):
+        return [h.make_node("QuantizeLinear", [x, "s", "z"], [y + "_q"]),
+                h.make_node("DequantizeLinear", [y + "_q", "s", "z"], [y])]
+
+    save("qdq", [h.make_node("DequantizeLinear", ["w", "sw", "zw"], ["wf"], axis=0), *pair("x", "a"),
+                 h.make_node("Conv", ["a", "wf"], ["c"], pads=[1, 1, 1, 1]), *pair("c", "d"),
+                 h.make_node("Add", ["a", "d"], ["e"]), *pair("e", "f"),
+                 h.make_node("MaxPool", ["f"], ["g"], kernel_shape=[2, 2]), *pair("g", "y")],
+         [w, zeros, zero, scale("s", .05), scale("sw", .01, .02, .03)])
 
 
 def models():
     save("conv", [h.make_node("Conv", ["x", "w", "b"], ["c"], pads=[1, 1, 1, 1]), h.make_node("Relu", ["c"], ["r"]),
                   h.make_node("MaxPool", ["r"], ["y"], kernel_shape=[2, 2])],
-         [weight("w", 4, 3, 3, 3), weight("b", 4)], bits=(1, 3, 8))
+         [weight("w", 4, 3, 3, 3), weight("b", 4)], bits=(1, 3, 8), books=((3, "rows"),))
     save("norm", [h.make_node("Conv", ["x", "w"], ["c"], group=3),
                   h.make_node("BatchNormalization", ["c", "s", "b", "m", "v"], ["n"]),
                   h.make_node("GlobalAveragePool", ["n"], ["p"]), h.make_node("Flatten", ["p"], ["f"]),
@@ -53,14 +79,14 @@ def models():
          [weight("w", 3, 1, 3, 3)] + [weight(n, 3) for n in "sbm"] +
          [onnx.numpy_helper.from_array(np.ones(3, np.float32), "v")], x=("N", 3, 6, 6), bits=(4,))
     save("gemm", [h.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)], [weight("w", 5, 8), weight("b", 5)],
-         x=("N", 8), bits=(2, 5))
+         x=("N", 8), bits=(2, 5), books=((4, "one"), (6, "one")))
     save("matmul", [h.make_node("MatMul", ["x", "w"], ["m"]), h.make_node("Add", ["m", "b"], ["a"]),
                     h.make_node("Erf", ["a"], ["y"])], [weight("w", 8, 6), weight("b", 6)], x=(2, 3, 8), bits=(4,))
     save("gather", [h.make_node("Gather", ["e", "x"], ["g"]), h.make_node("ReduceMean", ["g"], ["y"], axes=[1])],
-         [weight("e", 7, 4)], x=("N", 5), dtype=T.INT64, bits=(4,))
+         [weight("e", 7, 4)], x=("N", 5), dtype=T.INT64, bits=(4,), books=((2, "rows"),))
     save("lstm", [h.make_node("LSTM", ["x", "w", "r", "b"], ["", "h"], hidden_size=3),
                   h.make_node("Squeeze", ["h", "a"], ["y"])],
-         [weight("w", 1, 12, 4), weight("r", 1, 12, 3), weight("b", 1, 24), ints("a", 0)], x=(5, "N", 4), bits=(6,))
+         [weight("w", 1, 12, 4), weight("r", 1, 12, 3), weight("b", 1, 24), ints("a", 0)], x=(5, "N", 4), bits=(6,), books=((3, "one"),))
     save("shape", [h.make_node("Shape", ["x"], ["s"]), h.make_node("Gather", ["s", "i"], ["n"]),
                    h.make_node("Concat", ["n", "k"], ["t"], axis=0), h.make_node("Reshape", ["x", "t"], ["y"])],
          [ints("i", 0), ints("k", -1)], x=("N", 2, 3))
@@ -86,4 +112,5 @@ def arrays():
 
 
 models()
+qdq()
 arrays()
