@@ -355,7 +355,7 @@ static void layer_row(const bench_job *job, cli_table *table, const vecq_step_in
     cli_table_text(table, s->node);
     cli_table_text(table, s->op);
     cli_table_text(table, s->backend);
-    cli_table_format(table, "%.3f", 1e3 * seconds);
+    cli_table_format(table, "%.4f", 1e3 * seconds);
     cli_table_format(table, "%.1f", 100 * seconds / total);
     if (s->macs > 0) {
         cli_table_format(table, "%.1f", ops / seconds / 1e9);
