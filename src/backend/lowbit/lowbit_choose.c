@@ -94,7 +94,8 @@ static int conv_shape(const vecq_op *op, vecq_igemm_shape *s)
     vecq_igemm_shape shape = {.stride_h = 1, .dilation_h = 1};
     vecq_lowbit_layout view;
 
-    if (p->spatial < 1 || p->spatial > 2 || !vecq_lowbit_view(op->inputs[0], 0, &view))
+    if (p->spatial < 1 || p->spatial > 2 || y->count == 0 || op->inputs[1]->count == 0 ||
+        !vecq_lowbit_view(op->inputs[0], 0, &view))
         return 0;
     for (i = 0; i < p->spatial; i++) {
         kernel[lead + i] = (size_t)op->inputs[1]->dims[2 + i];
