@@ -176,7 +176,7 @@ vecq_status vecq_program_fill(vecq_program *program, const char *name, vecq_dtyp
                               const int64_t *dims, double value, vecq_var **out, vecq_error *err)
 {
     const float narrow = (float)value;
-    const int64_t integer = value >= 0x1p63 || value < -0x1p63 ? 0 : (int64_t)value; /* of reals: not used */
+    const int64_t integer = value >= -0x1p63 && value < 0x1p63 ? (int64_t)value : 0; /* of reals: not used */
     const void *src = dtype == VECQ_DT_DOUBLE  ? (const void *)&value
                       : dtype == VECQ_DT_FLOAT ? (const void *)&narrow
                                                : (const void *)&integer; /* its low bytes */
