@@ -246,7 +246,7 @@ static void set_bytes(layer *l, const vecq_lowbit_layout *b)
 
 /* About what a layer costs, in products: what follows a sum takes as long as so many of them. */
 #define FINISH_COST 128u
-#define SMALL_LAYER (8u << 20) /* a thread more would take as long to come and go */
+#define SMALL_LAYER (1u << 20) /* a thread more would take as long to come and go */
 
 static int is_small(const vecq_igemm_shape *s)
 {

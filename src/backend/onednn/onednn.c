@@ -178,10 +178,10 @@ vecq_onednn_memo *vecq_onednn_memo_of(vecq_onednn *e, const vecq_op *op)
     return &e->memos[op->index];
 }
 
-/* Operations and floats of a step below which waking a second thread costs more than it brings; what is
- * trained is left alone. */
-#define WORTH_MACS   3000000u
-#define WORTH_FLOATS 524288u
+/* Operations and floats of a step below which a second thread costs more than it brings, measured where nothing
+ * else wants the processors; what is trained is left alone. */
+#define WORTH_MACS   300000u
+#define WORTH_FLOATS 32768u
 
 static unsigned threads_for(const vecq_onednn *e, const vecq_planner *planner, uint64_t macs, size_t floats)
 {
