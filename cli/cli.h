@@ -28,6 +28,14 @@ typedef struct cli_option {
     const char *help;     /* may hold newlines; says the default */
 } cli_option;
 
+/* Help of --cpu: of commands whose result it does not change, and of those that compute with models. */
+#define CLI_HELP_CPU_SAME                                                                                    \
+    "highest instruction set to use: ref, avx2, avxvnni,\navx512, avx512vnni, neon, neondot\n"               \
+    "(default: the best there is). The result is the same"
+#define CLI_HELP_CPU                                                                                         \
+    "highest instruction set of our own kernels: ref, avx2,\navxvnni, avx512, avx512vnni, neon, neondot\n"   \
+    "(default: the best there is)"
+
 #define CLI_OPTION_HELP                                                                                      \
     {                                                                                                        \
         'h', "help", NULL, "show this help"                                                                  \

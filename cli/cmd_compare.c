@@ -49,9 +49,7 @@ static const cli_option options[] = {
     {OPTION_CSV, "csv", NULL, "print comma separated values with a title line"},
     {'j', "threads", "N",
      "processors for the search inside one slice; 0 is all\n(default 0). The result is the same"},
-    {OPTION_CPU, "cpu", "LEVEL",
-     "highest instruction set to use: ref, avx2, avxvnni,\navx512, avx512vnni, neon, neondot\n(default: the best "
-     "there is). The result is the same"},
+    {OPTION_CPU, "cpu", "LEVEL", CLI_HELP_CPU_SAME},
     {'q', "quiet", NULL, "no progress"},
     CLI_OPTION_HELP,
     CLI_OPTION_END,

@@ -58,9 +58,7 @@ static const cli_option options[] = {
     {OPTION_BACKEND, "backend", "NAME", "what computes: auto, lowbit, onednn, ref (default auto)"},
     {'j', "threads", "N", "threads to use (default: all processors)"},
     {OPTION_JSON, "json", NULL, "print one JSON object (docs/json.md)"},
-    {OPTION_CPU, "cpu", "LEVEL",
-     "highest instruction set of our own kernels: ref, avx2,\navxvnni, avx512, avx512vnni, neon, neondot\n(default: "
-     "the best there is)"},
+    {OPTION_CPU, "cpu", "LEVEL", CLI_HELP_CPU},
     {'q', "quiet", NULL, "no progress"},
     CLI_OPTION_HELP,
     CLI_OPTION_END,

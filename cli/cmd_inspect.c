@@ -23,9 +23,7 @@ static const cli_option options[] = {
      "only tensors whose name, or the name of whose node, matches;\nmay be repeated"},
     {OPTION_HISTOGRAM, "histogram", NULL, "draw how the values of each shown tensor are distributed"},
     {OPTION_JSON, "json", NULL, "print one JSON object (docs/json.md)"},
-    {OPTION_CPU, "cpu", "LEVEL",
-     "highest instruction set to use: ref, avx2, avxvnni,\navx512, avx512vnni, neon, neondot\n(default: the best "
-     "there is). The result is the same"},
+    {OPTION_CPU, "cpu", "LEVEL", CLI_HELP_CPU_SAME},
     CLI_OPTION_HELP,
     CLI_OPTION_END,
 };

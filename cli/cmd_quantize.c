@@ -77,9 +77,7 @@ static const cli_option options[] = {
      "fail when a selected weight would stay in float, or a GLOB\nmatches nothing"},
     {OPTION_JSON, "json", NULL, "print one JSON object instead of the table (docs/json.md)"},
     {'j', "threads", "N", "processors to use; 0 is all (default 0). The result is the\nsame for any number"},
-    {OPTION_CPU, "cpu", "LEVEL",
-     "highest instruction set to use: ref, avx2, avxvnni,\navx512, avx512vnni, neon, neondot\n(default: the best "
-     "there is). The result is the same"},
+    {OPTION_CPU, "cpu", "LEVEL", CLI_HELP_CPU_SAME},
     {'q', "quiet", NULL, "no table, no progress"},
     CLI_OPTION_HELP,
     CLI_OPTION_END,

@@ -49,9 +49,7 @@ static const cli_option options[] = {
     {OPTION_NETWORKS, "networks", NULL, "list the built-in networks and end"},
     {'j', "threads", "N", "threads to use (default: all processors)"},
     {OPTION_JSON, "json", NULL, "print one JSON object at the end (docs/json.md)"},
-    {OPTION_CPU, "cpu", "LEVEL",
-     "highest instruction set of our own kernels: ref, avx2,\navxvnni, avx512, avx512vnni, neon, neondot\n(default: "
-     "the best there is)"},
+    {OPTION_CPU, "cpu", "LEVEL", CLI_HELP_CPU},
     {'q', "quiet", NULL, "no progress, no evaluations on the way"},
     CLI_OPTION_HELP,
     CLI_OPTION_END,

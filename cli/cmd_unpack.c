@@ -18,9 +18,7 @@ static const cli_option options[] = {
      "put large tensors into FILE.data: auto (as in the input, or\nwhen the "
      "file would pass 2 GiB), yes, no (default auto)"},
     {OPTION_JSON, "json", NULL, "print one JSON object instead of the summary (docs/json.md)"},
-    {OPTION_CPU, "cpu", "LEVEL",
-     "highest instruction set to use: ref, avx2, avxvnni,\navx512, avx512vnni, neon, neondot\n(default: the best "
-     "there is). The result is the same"},
+    {OPTION_CPU, "cpu", "LEVEL", CLI_HELP_CPU_SAME},
     {'q', "quiet", NULL, "no summary, no progress"},
     CLI_OPTION_HELP,
     CLI_OPTION_END,
