@@ -65,8 +65,9 @@ static double processor_seconds(void)
     PEAK_ONE(r, op, 4)                                                                                       \
     PEAK_ONE(r, op, 5)                                                                                       \
     PEAK_ONE(r, op, 6)                                                                                       \
-    PEAK_ONE(r, op, 7) PEAK_ONE(r, op, 8) PEAK_ONE(r, op, 9) PEAK_ONE(r, op, 10) PEAK_ONE(r, op, 11)         \
-        PEAK_ONE(r, op, 12) PEAK_ONE(r, op, 13) PEAK_ONE(r, op, 14) PEAK_ONE(r, op, 15)
+    PEAK_ONE(r, op, 7)                                                                                       \
+    PEAK_ONE(r, op, 8) PEAK_ONE(r, op, 9) PEAK_ONE(r, op, 10) PEAK_ONE(r, op, 11) PEAK_ONE(r, op, 12)        \
+        PEAK_ONE(r, op, 13) PEAK_ONE(r, op, 14) PEAK_ONE(r, op, 15)
 #define PEAK_ONE(r, op, n) op " %%" r "0,%%" r "1,%%" r #n "\n"
 #define PEAK_CLOBBERS                                                                                        \
     "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",        \

@@ -7,8 +7,8 @@
 #include "graph/plan.h"
 
 /*
- * Quantizes every item without a reason; those with a codebook get its codes and tables. Memory: a few arrays of the size of the largest tensor. The results
- * do not depend on `threads`. Errors name the tensor.
+ * Quantizes every item without a reason; those with a codebook get its codes and tables. Memory: a few arrays
+ * of the size of the largest tensor. The results do not depend on `threads`. Errors name the tensor.
  */
 vecq_status vecq_quantize_plan(vecq_plan *plan, const vecq_quantize_options *options, vecq_spool *spool,
                                vecq_error *err);

@@ -61,8 +61,7 @@ static vecq_op *summand(const vecq_op *add, size_t i, vecq_op **reshape)
     if (*reshape != NULL)
         x = (*reshape)->inputs[0];
     op = x->kind == VECQ_VAR_RESULT ? x->producer : NULL;
-    if (op == NULL || !vecq_op_takes_residual(op->kind) || op->post != NULL ||
-        x->n_uses != 1 || x->is_output)
+    if (op == NULL || !vecq_op_takes_residual(op->kind) || op->post != NULL || x->n_uses != 1 || x->is_output)
         return NULL;
     return op;
 }

@@ -178,8 +178,8 @@ vecq_onednn_memo *vecq_onednn_memo_of(vecq_onednn *e, const vecq_op *op)
     return &e->memos[op->index];
 }
 
-/* Operations and floats of a step below which a second thread costs more than it brings, measured where nothing
- * else wants the processors; what is trained is left alone. */
+/* Operations and floats of a step below which a second thread costs more than it brings, measured where
+ * nothing else wants the processors; what is trained is left alone. */
 #define WORTH_MACS   300000u
 #define WORTH_FLOATS 32768u
 

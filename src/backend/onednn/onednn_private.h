@@ -22,7 +22,7 @@ typedef struct vecq_onednn {
     dnnl_primitive_attr_t attr;
     dnnl_stream_t stream;
     vecq_dnnl_pool pool;
-    unsigned threads; /* of the steps being planned */
+    unsigned threads;  /* of the steps being planned */
     int prefer_memory; /* no layouts of weights that are larger than the weights */
     const vecq_program *program;
     struct vecq_onednn_memo *memos; /* by op->index */

@@ -13,10 +13,10 @@
 #include "base/alloc.h"
 #include "base/status.h"
 
-#define TAPS   9u
-#define CHUNK  VECQ_LAYOUT_CHUNK
-#define GROUPS 65536u /* at most: numbers of groups times a coefficient stay exact enough to be told apart   \
-                       */
+#define TAPS  9u
+#define CHUNK VECQ_LAYOUT_CHUNK
+/* At most: numbers of groups times a coefficient stay exact enough to be told apart. */
+#define GROUPS 65536u
 
 struct vecq_onednn_sum {
     const void *layout;
