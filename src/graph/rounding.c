@@ -61,16 +61,14 @@ static int is_made_by(const vecq_var *x, vecq_op_kind kind)
     return x->kind == VECQ_VAR_RESULT && x->producer->kind == kind;
 }
 
-/* Of 8 bits with one scale: others are floats to everybody. */
-static int is_byte_pair(const vecq_var *x)
+int vecq_is_byte_pair(const vecq_op *op)
 {
     const vecq_linear_params *params;
 
-    if (!is_made_by(x, VECQ_OP_QUANTIZE_PAIR))
+    if (op == NULL || op->kind != VECQ_OP_QUANTIZE_PAIR)
         return 0;
-    params = x->producer->params;
-    return (params->dtype == VECQ_DT_UINT8 || params->dtype == VECQ_DT_INT8) &&
-           x->producer->inputs[1]->count == 1;
+    params = op->params;
+    return (params->dtype == VECQ_DT_UINT8 || params->dtype == VECQ_DT_INT8) && op->inputs[1]->count == 1;
 }
 
 /* The op that rounds x in these groups, among those that were appended. */
@@ -196,7 +194,7 @@ vecq_status vecq_program_round_activations(vecq_program *program, unsigned act_b
             continue;
         if (act_bits > 0 && !is_made_by(op->inputs[0], VECQ_OP_QUANTIZE_PAIR))
             VECQ_TRY(round_input(program, n, op, (unsigned)lead, err));
-        else if (!is_byte_pair(op->inputs[0]))
+        else if (!vecq_is_byte_pair(op->inputs[0]->producer))
             continue;
         count++;
         if (is_transcendental(op->post))

@@ -34,6 +34,9 @@ vecq_status vecq_rounding_check(unsigned act_bits, vecq_error *err);
 /* What a run says when the values of a group cannot be rounded. */
 #define VECQ_NOT_ROUNDED "NaN, infinity, or a range beyond the largest float cannot be rounded to 8 bits"
 
+/* A QuantizePair (NULL: no) of 8 bits with one scale: others are floats to everybody. */
+int vecq_is_byte_pair(const vecq_op *op);
+
 /* The Decode op that a variable comes from by way of Reshape and Transpose ops, or NULL. */
 const vecq_op *vecq_packed_source(const vecq_var *var);
 

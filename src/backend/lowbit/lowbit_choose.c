@@ -44,13 +44,8 @@ static vecq_status find_readers(vecq_lowbit *e, vecq_error *err)
 
 int vecq_lowbit_is_pair(const vecq_op *op)
 {
-    const vecq_linear_params *params;
-
-    if (op == NULL || op->kind != VECQ_OP_QUANTIZE_PAIR)
-        return 0;
-    params = op->params;
-    return (params->dtype == VECQ_DT_UINT8 || params->dtype == VECQ_DT_INT8) && op->inputs[1]->count == 1 &&
-           op->inputs[1]->kind == VECQ_VAR_CONSTANT && op->inputs[0]->dtype == VECQ_DT_FLOAT &&
+    return vecq_is_byte_pair(op) && op->inputs[1]->kind == VECQ_VAR_CONSTANT &&
+           op->inputs[0]->dtype == VECQ_DT_FLOAT &&
            (op->n_inputs < 3 || op->inputs[2] == NULL || op->inputs[2]->kind == VECQ_VAR_CONSTANT);
 }
 
